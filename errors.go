@@ -1,0 +1,90 @@
+package portalocker
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+var (
+	// ErrLock is every error of this package that concerns a lock, so
+	// errors.Is(err, ErrLock) tells them from errors of opening a file.
+	ErrLock = errors.New("lock error")
+
+	// ErrAlreadyLocked says that somebody else holds the lock, also when it was
+	// waited for until a timeout or the end of a context.
+	ErrAlreadyLocked = errors.New("already locked")
+
+	// ErrNotHeld says that a lock was released that is not held.
+	ErrNotHeld = errors.New("not held")
+
+	// ErrUnsupported says that this platform or filesystem lacks what was asked
+	// for. It is errors.ErrUnsupported.
+	ErrUnsupported = errors.ErrUnsupported
+)
+
+// LockError is what went wrong with one lock. It is ErrLock, and everything that
+// it wraps; for a context that ended, that is ErrAlreadyLocked, the context's
+// error and its cause.
+type LockError struct {
+	Op   string // what was tried: "acquire", "release", "lock", "unlock", "read pid"
+	Path string // the lock's path, as it was given
+	Err  error  // why it failed; ErrAlreadyLocked when somebody else has the lock
+
+	HolderPID     int           // who has the lock, 0 where that is not known
+	HolderCommand string        // the holder's command name, "" where that is not known
+	Waited        time.Duration // how long the lock was waited for; 0 after a single try
+
+	ended error // the context's error and cause, nil if the context did not end the wait
+}
+
+// Error is one line: what, where, who and how long.
+func (e *LockError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s: %v", e.Op, printable(e.Path), e.Err)
+	if e.HolderPID > 0 {
+		fmt.Fprintf(&b, " by pid %d", e.HolderPID)
+		if e.HolderCommand != "" {
+			fmt.Fprintf(&b, " (%s)", printable(e.HolderCommand))
+		}
+	}
+	if e.Waited > 0 {
+		fmt.Fprintf(&b, ", gave up after %v", rounded(e.Waited))
+	}
+	if e.ended != nil {
+		fmt.Fprintf(&b, ": %v", e.ended)
+	}
+	return b.String()
+}
+
+// Unwrap gives what the error wraps, for errors.Is and errors.As.
+func (e *LockError) Unwrap() []error {
+	if e.ended == nil {
+		return []error{e.Err}
+	}
+	return []error{e.Err, e.ended}
+}
+
+// Is makes every LockError an ErrLock.
+func (e *LockError) Is(target error) bool { return target == ErrLock }
+
+// rounded leaves three or four digits of a duration.
+func rounded(d time.Duration) time.Duration {
+	unit := time.Nanosecond
+	for d/unit >= 10_000 {
+		unit *= 10
+	}
+	return d.Round(unit)
+}
+
+// printable quotes names that would break a message of one line or speak to the
+// terminal. File and command names may hold any byte.
+func printable(s string) string {
+	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
+		return strconv.Quote(s)
+	}
+	return s
+}

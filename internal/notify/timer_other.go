@@ -1,0 +1,21 @@
+//go:build !linux
+
+package notify
+
+import (
+	"errors"
+	"os"
+)
+
+// Watch is one waiter's interest in one open file; there are none here, where
+// no event tells of a close, so that waiters go by their timers alone.
+type Watch struct{}
+
+// New always fails.
+func New(*os.File) (*Watch, error) { return nil, errors.ErrUnsupported }
+
+// Hints never receives.
+func (*Watch) Hints() <-chan struct{} { return nil }
+
+// Close does nothing.
+func (*Watch) Close() {}

@@ -1,0 +1,46 @@
+package oslock
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/windows"
+)
+
+// The locked range is the one that Python portalocker's LockFileEx locker takes:
+// 0xFFFF0000 bytes from the start of the file. It covers the 64 KiB that its
+// msvcrt locker takes, so both meet here. Windows locks are mandatory: nobody
+// else can read (exclusive) or write (either) a locked range.
+const rangeLow, rangeHigh = 0xFFFF0000, 0
+
+var lockFileExFacility = facility{
+	try: func(fd uintptr, mode Mode) error {
+		return lockFileEx(fd, mode, windows.LOCKFILE_FAIL_IMMEDIATELY)
+	},
+	block: func(fd uintptr, mode Mode) error { return lockFileEx(fd, mode, 0) },
+	unlock: func(fd uintptr) error {
+		err := windows.UnlockFileEx(windows.Handle(fd), 0, rangeLow, rangeHigh, new(windows.Overlapped))
+		if errors.Is(err, windows.ERROR_NOT_LOCKED) {
+			return nil
+		}
+		return sortError(err)
+	},
+}
+
+func lockFileEx(fd uintptr, mode Mode, flags uint32) error {
+	if mode == Exclusive {
+		flags |= windows.LOCKFILE_EXCLUSIVE_LOCK
+	}
+	return sortError(windows.LockFileEx(windows.Handle(fd), flags, 0, rangeLow, rangeHigh, new(windows.Overlapped)))
+}
+
+func sortError(err error) error {
+	switch {
+	case errors.Is(err, windows.ERROR_LOCK_VIOLATION), errors.Is(err, windows.ERROR_IO_PENDING):
+		return ErrLocked
+	case errors.Is(err, windows.ERROR_NOT_SUPPORTED), errors.Is(err, windows.ERROR_CALL_NOT_IMPLEMENTED),
+		errors.Is(err, windows.ERROR_INVALID_FUNCTION):
+		return fmt.Errorf("%w by this filesystem: %w", errors.ErrUnsupported, err)
+	}
+	return err
+}

@@ -1,0 +1,5 @@
+package oslock
+
+const platformDefault = LockFileEx
+
+var facilities = [mechanisms]facility{LockFileEx: lockFileExFacility}

@@ -1,0 +1,5 @@
+//go:build !unix && !windows
+
+package portalocker
+
+func openElsewhere(error) bool { return false }

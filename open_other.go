@@ -1,0 +1,78 @@
+//go:build !unix
+
+package portalocker
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// open opens the target for a lock, without truncating it. What lies at the path
+// is looked at before it is opened (vetted says that an earlier open of this
+// path did so), and once more after.
+func (t *target) open(a access, perm fs.FileMode, vetted bool) (*os.File, fileID, error) {
+	if !vetted && !a.excl {
+		look := os.Stat
+		if t.private {
+			look = os.Lstat
+		}
+		if info, err := look(t.path); err == nil && !info.Mode().IsRegular() {
+			return nil, fileID{}, errNotLockable(t.path, info.Mode(), true)
+		}
+	}
+	flags := os.O_RDONLY
+	if a.write {
+		flags = os.O_RDWR
+	}
+	if a.create {
+		flags |= os.O_CREATE
+	}
+	if a.excl {
+		flags |= os.O_EXCL
+	}
+	if a.append {
+		flags |= os.O_APPEND
+	}
+	f, err := os.OpenFile(t.path, flags, perm)
+	if err != nil {
+		return nil, fileID{}, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errNotLockable(t.path, info.Mode(), true)
+	}
+	if err != nil {
+		return nil, fileID{}, errors.Join(err, f.Close())
+	}
+	return f, fileID{}, nil
+}
+
+// names: an open file cannot be removed or replaced on Windows, so the path
+// names it for as long as it is open.
+func (t *target) names(fileID) (bool, error) { return true, nil }
+
+// canUnlinkOpenFiles: Windows does not remove a file that is open.
+const canUnlinkOpenFiles = false
+
+// removeClosed removes the file of a lock that has just been released. Virus
+// scanners and indexers open files for moments, so it tries for a little while;
+// a file that stays open has its next holder, who will remove it.
+func removeClosed(path string) error {
+	for pause := time.Millisecond; ; pause *= 2 {
+		err := os.Remove(path)
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		switch {
+		case !openElsewhere(err):
+			return err
+		case pause > 64*time.Millisecond:
+			return nil
+		}
+		time.Sleep(pause)
+	}
+}
+
+func needsOtherAccess(error) bool { return false }

@@ -1,0 +1,142 @@
+//go:build unix
+
+package portalocker
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// open opens the target for a lock, without truncating it. Whatever lies at the
+// path, it neither waits nor acts on a device: what is there is looked at before
+// it is opened (vetted says that an earlier open of this path did so), and once
+// more after, since it may have been exchanged in between.
+func (t *target) open(a access, perm fs.FileMode, vetted bool) (*os.File, fileID, error) {
+	isDir := false
+	if !vetted && !a.excl {
+		var st unix.Stat_t
+		flags := 0
+		if t.private {
+			flags = unix.AT_SYMLINK_NOFOLLOW
+		}
+		// An error here is one of the open too, which reports it.
+		if err := unix.Fstatat(unix.AT_FDCWD, t.path, &st, flags); err == nil {
+			mode := fileMode(&st)
+			isDir = mode.IsDir()
+			if !t.lockable(mode, a) {
+				return nil, fileID{}, errNotLockable(t.path, mode, t.private)
+			}
+		}
+	}
+	flags := unix.O_CLOEXEC | unix.O_NOCTTY
+	switch {
+	case isDir:
+		flags |= unix.O_RDONLY | unix.O_DIRECTORY
+	case a.write:
+		flags |= unix.O_RDWR // also for "w" and "a": it never waits for the other end of a pipe
+	default:
+		flags |= unix.O_RDONLY | unix.O_NONBLOCK
+	}
+	if a.create && !isDir {
+		flags |= unix.O_CREAT
+	}
+	if a.excl {
+		flags |= unix.O_EXCL
+	}
+	if a.append && !isDir {
+		flags |= unix.O_APPEND
+	}
+	if t.private {
+		flags |= unix.O_NOFOLLOW
+	}
+	fd, err := openRetry(t.path, flags, perm)
+	if errors.Is(err, unix.EACCES) && a.write && !a.read {
+		flags = flags&^unix.O_RDWR | unix.O_WRONLY | unix.O_NONBLOCK
+		fd, err = openRetry(t.path, flags, perm)
+	}
+	if err != nil {
+		if t.private && (errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EMLINK)) { // EMLINK: FreeBSD's open(2)
+			err = fmt.Errorf("it may be a symbolic link, which is not followed here: %w", err)
+		}
+		return nil, fileID{}, &fs.PathError{Op: "open", Path: t.path, Err: err}
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		_ = unix.Close(fd)
+		return nil, fileID{}, &fs.PathError{Op: "stat", Path: t.path, Err: err}
+	}
+	if mode := fileMode(&st); !t.lockable(mode, a) {
+		_ = unix.Close(fd)
+		return nil, fileID{}, errNotLockable(t.path, mode, t.private)
+	}
+	if flags&unix.O_NONBLOCK != 0 {
+		if err := unix.SetNonblock(fd, false); err != nil {
+			_ = unix.Close(fd)
+			return nil, fileID{}, &fs.PathError{Op: "open", Path: t.path, Err: err}
+		}
+	}
+	return os.NewFile(uintptr(fd), t.path), fileID{uint64(st.Dev), uint64(st.Ino)}, nil
+}
+
+// lockable: a directory can be locked where nothing is to be written into it.
+func (t *target) lockable(mode fs.FileMode, a access) bool {
+	return mode.IsRegular() || mode.IsDir() && !t.private && !a.truncate && !a.excl
+}
+
+// names reports whether the path names the open file. A symlink is not followed,
+// since only private targets are asked.
+func (t *target) names(id fileID) (bool, error) {
+	var st unix.Stat_t
+	err := unix.Lstat(t.path, &st)
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	if err != nil {
+		return false, &fs.PathError{Op: "lstat", Path: t.path, Err: err}
+	}
+	return fileID{uint64(st.Dev), uint64(st.Ino)} == id, nil
+}
+
+// canUnlinkOpenFiles: on Unix a lock file is unlinked before it is unlocked.
+const canUnlinkOpenFiles = true
+
+func removeClosed(string) error { return nil }
+
+// needsOtherAccess says that the lock failed because of how the file is open.
+// fcntl(2) answers EBADF for an exclusive lock on a file that is open for
+// reading only; flock(2) does so too over NFS, where Linux makes it an fcntl
+// lock, and over NFSv4 some versions answer EIO.
+func needsOtherAccess(err error) bool {
+	return errors.Is(err, unix.EBADF) || errors.Is(err, unix.EIO)
+}
+
+func openRetry(path string, flags int, perm fs.FileMode) (int, error) {
+	for {
+		fd, err := unix.Open(path, flags, uint32(perm))
+		if !errors.Is(err, unix.EINTR) {
+			return fd, err
+		}
+	}
+}
+
+func fileMode(st *unix.Stat_t) fs.FileMode {
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return 0
+	case unix.S_IFDIR:
+		return fs.ModeDir
+	case unix.S_IFIFO:
+		return fs.ModeNamedPipe
+	case unix.S_IFLNK:
+		return fs.ModeSymlink
+	case unix.S_IFSOCK:
+		return fs.ModeSocket
+	case unix.S_IFCHR, unix.S_IFBLK:
+		return fs.ModeDevice
+	}
+	return fs.ModeIrregular
+}

@@ -1,0 +1,68 @@
+package portalocker
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// target is the file that a lock locks.
+type target struct {
+	name string // as it was given, for messages
+	path string // absolute from the constructor on, so that a later chdir changes nothing
+	err  error  // why there is no path
+
+	// private says that the file belongs to the lock alone and may lie in a
+	// directory that others can write: a symlink in the last component is then
+	// refused, and so is a directory.
+	private bool
+
+	// unlinked says that releasing the lock unlinks the file, so that who has
+	// locked it must look whether the path still names it.
+	unlinked bool
+}
+
+func newTarget(path string) target {
+	t := target{name: path, path: path}
+	if path == "" {
+		t.err = errors.New("the path is empty")
+		return t
+	}
+	if !filepath.IsAbs(path) {
+		wd, err := os.Getwd()
+		if err != nil {
+			t.err = fmt.Errorf("cannot resolve the relative path: %w", err)
+		}
+		// Not filepath.Join: it would take "link/../file" for "file", which the
+		// system does not when link is a symlink to a directory.
+		t.path = wd + string(filepath.Separator) + path
+	}
+	return t
+}
+
+// fileID tells files apart for as long as one of them is open.
+type fileID struct{ dev, ino uint64 }
+
+// errNotLockable says what kind of file was found instead of one to lock.
+func errNotLockable(path string, mode fs.FileMode, private bool) error {
+	kind := "a special file"
+	switch {
+	case mode.IsDir():
+		kind = "a directory"
+	case mode&fs.ModeNamedPipe != 0:
+		kind = "a named pipe"
+	case mode&fs.ModeSocket != 0:
+		kind = "a socket"
+	case mode&fs.ModeDevice != 0:
+		kind = "a device"
+	case mode&fs.ModeSymlink != 0:
+		kind = "a symbolic link, which is not followed here"
+	}
+	want := "a regular file or a directory"
+	if private || mode.IsDir() {
+		want = "a regular file"
+	}
+	return &fs.PathError{Op: "open", Path: path, Err: fmt.Errorf("it is %s; this lock needs %s", kind, want)}
+}
