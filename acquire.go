@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
+	"runtime"
 	"time"
 
 	"github.com/portalocker/portalocker/internal/oslock"
@@ -17,9 +17,10 @@ const (
 	// stopped process at the head of the queue can cost the others.
 	giveWay = 500 * time.Microsecond
 
-	// lookEvery bounds how often one lock that is taken again and again looks
-	// whether other processes queue for it: a system call that matters to a lock
-	// of a few microseconds, while a waiter does not notice this delay.
+	// lookEvery bounds how often one lock that is taken again and again looks what
+	// kind of file is at its path and whether other processes queue for it: system
+	// calls that matter to a lock of a few microseconds, while nobody notices this
+	// delay.
 	lookEvery = 200 * time.Microsecond
 
 	// firstPause is the first pause of a wait that goes by the clock.
@@ -36,20 +37,22 @@ var errReplaced = errors.New("the file was replaced")
 // acquisition is one Acquire on its way from the path to the hold.
 type acquisition struct {
 	*target
-	*settings
-	known   *knowledge
-	started time.Time
-	end     time.Time // of the timeout; zero for never
-	timer   *time.Timer
+	*settings // the lock's own, or a copy that this call's options changed
+	known     *knowledge
+	access    access // how to open the file
+	started   time.Time
+	end       time.Time // of the timeout; zero for never
+	timer     *time.Timer
+	hold      hold
 }
 
 // knowledge is what a lock remembers of its path from one acquisition to the
 // next. Only the acquisition that has the lock's gate uses it.
 type knowledge struct {
+	looked time.Time // when the path, and the queue of other processes, were last looked at
 	vetted bool      // what lay at the path was fit to be opened
 	dev    uint64    // the device that local speaks of
 	local  bool      // tickets mean something there
-	looked time.Time // when other processes' tickets were last looked for
 }
 
 // hold is a lock that is held: an open file, the system's lock on it, and the
@@ -57,23 +60,25 @@ type knowledge struct {
 type hold struct {
 	*target
 	file      *os.File
-	conn      syscall.RawConn
+	fd        uintptr // file's; only for as long as nobody else has the file
 	id        fileID
 	mechanism oslock.Mechanism
-	place     *place
+	place     place
 }
 
-func newAcquisition(t *target, s *settings, known *knowledge) *acquisition {
+// newAcquisition begins an acquisition, unless something makes it senseless.
+func newAcquisition(ctx context.Context, t *target, s *settings, opts []Option, known *knowledge) (*acquisition, error) {
 	a := &acquisition{target: t, settings: s, known: known, started: time.Now()}
-	if s.timeout < Forever/2 { // what is longer would overflow the sum
-		a.end = a.started.Add(s.timeout)
+	if len(opts) > 0 {
+		changed := *s
+		changed.apply(opts)
+		a.settings = &changed
 	}
-	return a
-}
-
-// check reports what makes this acquisition senseless before it begins.
-func (a *acquisition) check(ctx context.Context) error {
-	err := a.target.err
+	a.access = a.settings.access
+	if a.timeout < Forever/2 { // what is longer would overflow the sum
+		a.end = a.started.Add(a.timeout)
+	}
+	err := t.err
 	if err == nil {
 		err = a.settings.err
 	}
@@ -81,51 +86,58 @@ func (a *acquisition) check(ctx context.Context) error {
 		err = endOf(ctx)
 	}
 	if err != nil {
-		return &LockError{Op: "acquire", Path: a.name, Err: err}
+		return nil, &LockError{Op: "acquire", Path: t.name, Err: err}
 	}
-	return nil
+	return a, nil
 }
 
 // run opens the file and takes the lock. Whatever fails, nothing stays open or
 // locked.
 func (a *acquisition) run(ctx context.Context) (*hold, error) {
-	h := &hold{target: a.target, mechanism: a.mechanism}
-	if err := a.openFor(h); err != nil {
+	h := &a.hold
+	h.target, h.mechanism = a.target, a.mechanism
+	if err := a.open(); err != nil {
 		return nil, err
 	}
-	h.place = enter(lineKey{a.path, a.mechanism}, a.lockMode)
-	err := a.take(ctx, h)
+	h.place.enter(a.path, a.mechanism, a.lockMode)
+	err := a.take(ctx)
 	for opened := 1; err != nil && a.worthReopening(err, opened); opened++ {
 		// The place in this process's line is kept; the file is exchanged.
 		if err = oslock.Close(h.file, h.mechanism); err == nil {
-			err = a.openFor(h)
+			err = a.open()
 		}
 		if err != nil {
 			h.place.leave()
 			return nil, err
 		}
-		err = a.take(ctx, h)
+		err = a.take(ctx)
 	}
 	if err == nil && a.access.truncate {
 		err = h.file.Truncate(0)
 	}
 	if err != nil {
-		return nil, errors.Join(a.explain(err, h), h.drop())
+		return nil, errors.Join(a.explain(err), h.drop())
 	}
 	return h, nil
 }
 
-func (a *acquisition) openFor(h *hold) error {
-	f, id, err := a.open(a.access, a.perm, a.known.vetted)
+// open opens the file. A lock that is taken again and again does not look each
+// time at what kind of file that is.
+func (a *acquisition) open() (err error) {
+	h := &a.hold
+	how := opening{access: a.access, perm: a.perm, vetted: a.known.vetted}
+	how.trusted = how.vetted && !a.private && a.lookedJustNow(a.started)
+	h.file, h.id, err = a.target.open(how)
 	a.known.vetted = err == nil
-	if err != nil {
-		return err
+	if err == nil {
+		h.fd = h.file.Fd()
 	}
-	h.file, h.id = f, id
-	if h.conn, err = f.SyscallConn(); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	return nil
+	return err
+}
+
+// lookedJustNow says that the path and the queue need no look yet.
+func (a *acquisition) lookedJustNow(now time.Time) bool {
+	return now.Sub(a.known.looked) < lookEvery
 }
 
 // worthReopening says whether another file may be locked where this one was not.
@@ -145,7 +157,7 @@ func (a *acquisition) worthReopening(err error, opened int) bool {
 }
 
 // explain makes the final error of a wait that failed.
-func (a *acquisition) explain(err error, h *hold) error {
+func (a *acquisition) explain(err error) error {
 	switch {
 	case errors.Is(err, errReplaced):
 		return a.locked(fmt.Errorf("other programs keep replacing %s", a.path))
@@ -181,7 +193,7 @@ func (h *hold) alone() bool {
 	if h.mechanism == oslock.LockFileEx {
 		return h.place.mode == oslock.Exclusive // it cannot be converted, nor the file be replaced
 	}
-	err := control(h.conn, func(fd uintptr) error { return oslock.Try(fd, h.mechanism, oslock.Exclusive) })
+	err := withFD(h.file, func(fd uintptr) error { return oslock.Try(fd, h.mechanism, oslock.Exclusive) })
 	if err != nil {
 		return false
 	}
@@ -194,15 +206,13 @@ func (h *hold) alone() bool {
 // descriptor, and its lock, for a moment longer.
 func (h *hold) drop() error {
 	var unlockErr error
-	if h.place.held() {
-		unlockErr = h.unlock()
+	if h.place.holds {
+		unlockErr = withFD(h.file, func(fd uintptr) error { return oslock.Unlock(fd, h.mechanism) })
 	}
-	h.place.leave()
+	if h.place.leave() {
+		runtime.Gosched() // to the one that was woken: the lock is free, and the close can wait
+	}
 	return errors.Join(unlockErr, oslock.Close(h.file, h.mechanism))
-}
-
-func (h *hold) unlock() error {
-	return control(h.conn, func(fd uintptr) error { return oslock.Unlock(fd, h.mechanism) })
 }
 
 // locked is the error of an acquisition that ended while somebody else had the

@@ -66,8 +66,9 @@ func (h *hold) holder() (pid int, command string) {
 		return 0, ""
 	}
 	defer f.Close() //nolint:errcheck // nothing was written
+	id := h.identity()
 	for _, lock := range parseProcLocks(f) {
-		if lock.ino == h.id.ino && lock.dev == h.id.dev && lock.class == procClass[h.mechanism] &&
+		if lock.ino == id.ino && lock.dev == id.dev && lock.class == procClass[h.mechanism] &&
 			!lock.waiting && lock.pid > 0 && lock.start < firstTicket {
 			return lock.pid, commandOf(lock.pid)
 		}

@@ -13,42 +13,57 @@ import (
 // is about order and cost, never about exclusion: a goroutine that passes the
 // line by still meets the system's lock.
 type line struct {
-	key               lineKey
+	path              string
+	mechanism         oslock.Mechanism
 	shared, exclusive int       // holders of this process
-	waiting           list.List // of *place; the first is the head
-}
-
-type lineKey struct {
-	path      string
-	mechanism oslock.Mechanism
+	head              *place    // whose turn it is, as soon as those holders allow it
+	behind            list.List // of *place: who waits behind the head
 }
 
 // place is one goroutine's place in a line. It ends with leave.
 type place struct {
-	line *line
-	mode oslock.Mode
-	elem *list.Element // in line.waiting; nil once it holds
-	turn chan struct{} // receives when the place may have become first; nil until it has to wait
+	line   *line
+	mode   oslock.Mode
+	holds  bool
+	behind *list.Element // in line.behind, nil otherwise
+	turn   chan struct{} // receives when it may have become its turn; nil until it has to wait
 }
 
 // lines holds every line of this process that somebody stands in.
-var lines = struct {
+var lines struct {
 	sync.Mutex
-	byKey map[lineKey]*line
-}{byKey: map[lineKey]*line{}}
+	byPath [oslock.Mechanisms]map[string]*line
+	spare  *line // an empty one, for the next path that is locked
+}
 
 // enter goes to the end of the line.
-func enter(key lineKey, mode oslock.Mode) *place {
-	p := &place{mode: mode}
+func (p *place) enter(path string, mechanism oslock.Mechanism, mode oslock.Mode) {
+	p.mode = mode
 	lines.Lock()
 	defer lines.Unlock()
-	p.line = lines.byKey[key]
+	p.line = lines.byPath[mechanism][path]
 	if p.line == nil {
-		p.line = &line{key: key}
-		lines.byKey[key] = p.line
+		p.line = newLine(path, mechanism)
 	}
-	p.elem = p.line.waiting.PushBack(p)
-	return p
+	if p.line.head == nil {
+		p.line.head = p
+	} else {
+		p.behind = p.line.behind.PushBack(p)
+	}
+}
+
+func newLine(path string, mechanism oslock.Mechanism) *line {
+	l := lines.spare
+	if l == nil {
+		l = &line{}
+	}
+	lines.spare = nil
+	l.path, l.mechanism = path, mechanism
+	if lines.byPath[mechanism] == nil {
+		lines.byPath[mechanism] = map[string]*line{}
+	}
+	lines.byPath[mechanism][path] = l
+	return l
 }
 
 // first reports whether it is this place's turn to ask the operating system: it
@@ -68,34 +83,47 @@ func (p *place) first() (bool, <-chan struct{}) {
 
 func (p *place) isNext() bool {
 	l := p.line
-	return l.waiting.Front() == p.elem && l.exclusive == 0 && (l.shared == 0 || p.mode == oslock.Shared)
+	return l.head == p && l.exclusive == 0 && (l.shared == 0 || p.mode == oslock.Shared)
 }
 
 // hold makes a waiting place a holder, and lets the next one ask if it shares.
 func (p *place) hold() {
 	lines.Lock()
 	defer lines.Unlock()
-	p.line.waiting.Remove(p.elem)
-	p.elem = nil
+	p.stepOut()
+	p.holds = true
 	*p.holders()++
 	p.line.call()
 }
 
-// held reports whether the place holds the lock. Only its own goroutine asks.
-func (p *place) held() bool { return p.elem == nil }
-
-// leave gives the place up, and lets the next one ask.
-func (p *place) leave() {
+// leave gives the place up. It reports whether that woke the next goroutine.
+func (p *place) leave() (woke bool) {
 	lines.Lock()
 	defer lines.Unlock()
-	if p.elem != nil {
-		p.line.waiting.Remove(p.elem)
-	} else {
+	if p.holds {
 		*p.holders()--
+	} else {
+		p.stepOut()
 	}
-	p.line.call()
-	if l := p.line; l.waiting.Len() == 0 && l.shared == 0 && l.exclusive == 0 {
-		delete(lines.byKey, l.key)
+	if l := p.line; l.head == nil && l.shared == 0 && l.exclusive == 0 {
+		delete(lines.byPath[l.mechanism], l.path)
+		lines.spare = l
+		return false
+	}
+	return p.line.call()
+}
+
+// stepOut takes a waiting place out of the line.
+func (p *place) stepOut() {
+	l := p.line
+	if p.behind != nil {
+		l.behind.Remove(p.behind)
+		return
+	}
+	l.head = nil
+	if next := l.behind.Front(); next != nil {
+		l.head = l.behind.Remove(next).(*place)
+		l.head.behind = nil
 	}
 }
 
@@ -107,15 +135,14 @@ func (p *place) holders() *int {
 }
 
 // call wakes the head if it is its turn now.
-func (l *line) call() {
-	front := l.waiting.Front()
-	if front == nil {
-		return
+func (l *line) call() (woke bool) {
+	if l.head == nil || l.head.turn == nil || !l.head.isNext() {
+		return false
 	}
-	if head := front.Value.(*place); head.turn != nil && head.isNext() {
-		select {
-		case head.turn <- struct{}{}:
-		default:
-		}
+	select {
+	case l.head.turn <- struct{}{}:
+		return true
+	default:
+		return false
 	}
 }

@@ -45,16 +45,15 @@ func newLock(t target, s settings) *Lock {
 // An error that concerns the lock is a *LockError, and ErrAlreadyLocked where
 // somebody else has it. An error of the open is an *fs.PathError.
 func (l *Lock) Acquire(ctx context.Context, opts ...Option) (*os.File, error) {
-	s := l.settings.with(opts)
-	a := newAcquisition(&l.target, &s, &l.known)
-	if err := a.check(ctx); err != nil {
+	a, err := newAcquisition(ctx, &l.target, &l.settings, opts, &l.known)
+	if err != nil {
 		return nil, err
 	}
 	return l.acquire(ctx, a, nil)
 }
 
-// acquire runs an acquisition that has been checked. It calls prepare, if there is
-// one, once the lock is held; if that fails, the lock is given back.
+// acquire runs an acquisition. It calls prepare, if there is one, once the lock
+// is held; if that fails, the lock is given back.
 func (l *Lock) acquire(ctx context.Context, a *acquisition, prepare func() error) (*os.File, error) {
 	if err := a.enter(ctx, l.gate); err != nil {
 		return nil, err

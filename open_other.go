@@ -10,10 +10,10 @@ import (
 )
 
 // open opens the target for a lock, without truncating it. What lies at the path
-// is looked at before it is opened (vetted says that an earlier open of this
-// path did so), and once more after.
-func (t *target) open(a access, perm fs.FileMode, vetted bool) (*os.File, fileID, error) {
-	if !vetted && !a.excl {
+// is looked at before it is opened, and once more after.
+func (t *target) open(how opening) (*os.File, fileID, error) {
+	a := how.access
+	if !how.vetted && !a.excl {
 		look := os.Stat
 		if t.private {
 			look = os.Lstat
@@ -35,7 +35,7 @@ func (t *target) open(a access, perm fs.FileMode, vetted bool) (*os.File, fileID
 	if a.append {
 		flags |= os.O_APPEND
 	}
-	f, err := os.OpenFile(t.path, flags, perm)
+	f, err := os.OpenFile(t.path, flags, how.perm)
 	if err != nil {
 		return nil, fileID{}, err
 	}
@@ -48,6 +48,9 @@ func (t *target) open(a access, perm fs.FileMode, vetted bool) (*os.File, fileID
 	}
 	return f, fileID{}, nil
 }
+
+// identity is not needed where names is always true.
+func (h *hold) identity() fileID { return h.id }
 
 // names: an open file cannot be removed or replaced on Windows, so the path
 // names it for as long as it is open.

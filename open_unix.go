@@ -13,11 +13,12 @@ import (
 
 // open opens the target for a lock, without truncating it. Whatever lies at the
 // path, it neither waits nor acts on a device: what is there is looked at before
-// it is opened (vetted says that an earlier open of this path did so), and once
-// more after, since it may have been exchanged in between.
-func (t *target) open(a access, perm fs.FileMode, vetted bool) (*os.File, fileID, error) {
+// it is opened, and once more after, since it may have been exchanged in between.
+// The fileID is zero if the file was trusted.
+func (t *target) open(how opening) (*os.File, fileID, error) {
+	a, perm := how.access, how.perm
 	isDir := false
-	if !vetted && !a.excl {
+	if !how.vetted && !a.excl {
 		var st unix.Stat_t
 		flags := 0
 		if t.private {
@@ -53,7 +54,14 @@ func (t *target) open(a access, perm fs.FileMode, vetted bool) (*os.File, fileID
 	if t.private {
 		flags |= unix.O_NOFOLLOW
 	}
-	fd, err := openRetry(t.path, flags, perm)
+	try := flags
+	if how.vetted && !a.excl && !t.unlinked {
+		try &^= unix.O_CREAT // it is most likely there, and then the kernel has less to do
+	}
+	fd, err := openRetry(t.path, try, perm)
+	if errors.Is(err, unix.ENOENT) && try != flags {
+		fd, err = openRetry(t.path, flags, perm)
+	}
 	if errors.Is(err, unix.EACCES) && a.write && !a.read {
 		flags = flags&^unix.O_RDWR | unix.O_WRONLY | unix.O_NONBLOCK
 		fd, err = openRetry(t.path, flags, perm)
@@ -64,14 +72,12 @@ func (t *target) open(a access, perm fs.FileMode, vetted bool) (*os.File, fileID
 		}
 		return nil, fileID{}, &fs.PathError{Op: "open", Path: t.path, Err: err}
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		_ = unix.Close(fd)
-		return nil, fileID{}, &fs.PathError{Op: "stat", Path: t.path, Err: err}
-	}
-	if mode := fileMode(&st); !t.lockable(mode, a) {
-		_ = unix.Close(fd)
-		return nil, fileID{}, errNotLockable(t.path, mode, t.private)
+	var id fileID
+	if !how.trusted {
+		if id, err = t.inspect(fd, a); err != nil {
+			_ = unix.Close(fd)
+			return nil, fileID{}, err
+		}
 	}
 	if flags&unix.O_NONBLOCK != 0 {
 		if err := unix.SetNonblock(fd, false); err != nil {
@@ -79,7 +85,28 @@ func (t *target) open(a access, perm fs.FileMode, vetted bool) (*os.File, fileID
 			return nil, fileID{}, &fs.PathError{Op: "open", Path: t.path, Err: err}
 		}
 	}
-	return os.NewFile(uintptr(fd), t.path), fileID{uint64(st.Dev), uint64(st.Ino)}, nil
+	return os.NewFile(uintptr(fd), t.path), id, nil
+}
+
+// inspect makes sure that an open file can be locked.
+func (t *target) inspect(fd int, a access) (fileID, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return fileID{}, &fs.PathError{Op: "stat", Path: t.path, Err: err}
+	}
+	if mode := fileMode(&st); !t.lockable(mode, a) {
+		return fileID{}, errNotLockable(t.path, mode, t.private)
+	}
+	return fileID{uint64(st.Dev), uint64(st.Ino)}, nil
+}
+
+// identity is the open file's.
+func (h *hold) identity() fileID {
+	var st unix.Stat_t
+	if h.id == (fileID{}) && unix.Fstat(int(h.fd), &st) == nil {
+		h.id = fileID{uint64(st.Dev), uint64(st.Ino)}
+	}
+	return h.id
 }
 
 // lockable: a directory can be locked where nothing is to be written into it.

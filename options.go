@@ -166,14 +166,14 @@ func defaults(opts []Option) settings {
 		mechanism:     mechanism,
 		err:           err,
 	}
-	return s.with(opts)
+	s.apply(opts)
+	return s
 }
 
-func (s settings) with(opts []Option) settings {
+func (s *settings) apply(opts []Option) {
 	for _, opt := range opts {
-		opt(&s)
+		opt(s)
 	}
-	return s
 }
 
 func (s *settings) fail(err error) {

@@ -44,22 +44,25 @@ func NewPIDFileLock(path string, opts ...Option) *PIDFileLock {
 // the holder's as the system tells it, or else as the PID file does; a PID file
 // that is empty, broken or unreadable never hides that the lock is held.
 func (l *PIDFileLock) Acquire(ctx context.Context, opts ...Option) error {
-	s := l.lock.settings.with(opts)
-	if s.err == nil && s.lockMode == oslock.Shared {
-		s.fail(errors.New("a PID file has one holder, so its lock cannot be shared"))
-	}
-	s.mode, s.access = "a", access{write: true, create: true, append: true} // of the sidecar, which stays empty
-	a := newAcquisition(&l.lock.target, &s, &l.lock.known)
-	if err := a.check(ctx); err != nil {
+	a, err := newAcquisition(ctx, &l.lock.target, &l.lock.settings, append(opts[:len(opts):len(opts)], pidSidecar), &l.lock.known)
+	if err != nil {
 		return err
 	}
-	_, err := l.lock.acquire(ctx, a, func() error { return l.publish(s.perm) })
+	_, err = l.lock.acquire(ctx, a, func() error { return l.publish(a.perm) })
 	if e := (*LockError)(nil); errors.As(err, &e) && e.Err == ErrAlreadyLocked && e.HolderPID == 0 {
 		if pid, err := l.ReadPID(); err == nil {
 			e.HolderPID, e.HolderCommand = pid, commandOf(pid)
 		}
 	}
 	return err
+}
+
+// pidSidecar is the last option of every PID file's lock.
+func pidSidecar(s *settings) {
+	if s.lockMode == oslock.Shared {
+		s.fail(errors.New("a PID file has one holder, so its lock cannot be shared"))
+	}
+	WithMode("a")(s) // the sidecar itself stays empty
 }
 
 // publish writes the PID file. The lock is held.
@@ -109,7 +112,7 @@ func (l *PIDFileLock) ReadPID() (int, error) {
 	if l.pidFile.err != nil {
 		return 0, &LockError{Op: "read pid", Path: l.pidFile.name, Err: l.pidFile.err}
 	}
-	f, _, err := l.pidFile.open(access{read: true}, 0, false)
+	f, _, err := l.pidFile.open(opening{access: access{read: true}})
 	if err != nil {
 		return 0, err
 	}

@@ -35,9 +35,8 @@ func NewRLock(path string, opts ...Option) *RLock {
 // another mode) than the options ask for cannot count: that is an error. A single
 // try (a timeout of 0) fails while another goroutine is acquiring the instance.
 func (l *RLock) Acquire(ctx context.Context, opts ...Option) (*os.File, error) {
-	s := l.lock.settings.with(opts)
-	a := newAcquisition(&l.lock.target, &s, &l.lock.known)
-	if err := a.check(ctx); err != nil {
+	a, err := newAcquisition(ctx, &l.lock.target, &l.lock.settings, opts, &l.lock.known)
+	if err != nil {
 		return nil, err
 	}
 	if f, err := l.again(a); f != nil || err != nil {
@@ -56,7 +55,7 @@ func (l *RLock) Acquire(ctx context.Context, opts ...Option) (*os.File, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.count, l.file, l.flags, l.mode = 1, f, s.flags&^NonBlocking, s.mode
+	l.count, l.file, l.flags, l.mode = 1, f, a.flags&^NonBlocking, a.mode
 	return f, nil
 }
 

@@ -42,6 +42,14 @@ func newTarget(path string) target {
 	return t
 }
 
+// opening is how to open a target.
+type opening struct {
+	access  access
+	perm    fs.FileMode
+	vetted  bool // an earlier open of this path found a file that is fit to be opened
+	trusted bool // and that was a moment ago
+}
+
 // fileID tells files apart for as long as one of them is open.
 type fileID struct{ dev, ino uint64 }
 

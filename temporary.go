@@ -31,7 +31,8 @@ func newUnlinkedLock(t target, opts []Option) *Lock {
 	t.private, t.unlinked = true, true
 	s := defaults(nil)
 	s.failWhenLocked = true
-	return newLock(t, s.with(opts))
+	s.apply(opts)
+	return newLock(t, s)
 }
 
 // Acquire opens the file and takes the lock; see Lock.Acquire. A path that keeps

@@ -2,11 +2,14 @@ package portalocker
 
 import (
 	"errors"
+	"fmt"
+	"math"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/portalocker/portalocker/internal/notify"
 )
 
 // Tickets keep the order of arrival among the processes that wait for a flock.
@@ -23,15 +26,16 @@ import (
 // no lock) tells whether somebody else's ticket is in that range.
 const firstTicket = 1 << 61
 
-// ticketWindow is how many waiting processes count as the front of the queue.
-// Those watch the lock file; the others look now and then whether they have got
-// there. Few, since every one of them wakes for every release; more than one,
-// since a front that has moved up is noticed from behind with a delay.
-const ticketWindow = 3
+// ticketWindow is how many waiting processes are the front of the queue. Only
+// those watch the lock file, since each of them wakes for each release. The first
+// takes the lock; the second sees to it that nothing is lost if the first dies.
+// The others have a bell, which is rung when they get to the front.
+const ticketWindow = 2
 
 // ticketQueue is the queue of a lock file as one waiter sees it.
 type ticketQueue struct {
-	conn    syscall.RawConn
+	fd      uintptr
+	id      fileID
 	arrival int64 // this waiter's, in microseconds
 	ticket  int64 // the byte that this waiter has locked; 0 for none
 }
@@ -60,17 +64,10 @@ func arrival(at time.Time) int64 {
 // localFilesystem says whether f lies where flock and byte-range locks are two
 // different things, as tickets need it. Over NFS and SMB, flock is made of a
 // byte-range lock and would meet the tickets; what FUSE does is anyone's guess.
-func localFilesystem(conn syscall.RawConn) bool {
+func localFilesystem(fd uintptr) bool {
 	var st unix.Statfs_t
-	err := control(conn, func(fd uintptr) error {
-		for {
-			if err := unix.Fstatfs(int(fd), &st); !errors.Is(err, unix.EINTR) {
-				return err
-			}
-		}
-	})
-	if err != nil {
-		return false
+	if unix.Fstatfs(int(fd), &st) != nil {
+		return false // also when a signal came: without order, this once
 	}
 	switch uint32(st.Type) { // the type of the field differs between architectures
 	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.TMPFS_MAGIC,
@@ -86,66 +83,105 @@ const (
 	bcachefsMagic = 0xca451a4e
 )
 
-// rank counts the tickets before this waiter's, up to limit, and finds the first
-// of them (its arrival; 0 when there is none).
-func (q *ticketQueue) rank(limit int) (n int, first int64) {
-	// Ranges still to be looked at, the lowest on top. The kernel answers with
-	// any ticket of the range, so each answer splits its range in two.
-	type span struct{ from, to int64 }
-	ranges := append(make([]span, 0, 8), span{firstTicket, firstTicket + q.arrival})
-	for len(ranges) > 0 && n < limit {
-		r := ranges[len(ranges)-1]
-		ranges = ranges[:len(ranges)-1]
-		if r.from >= r.to {
-			continue
-		}
-		lock := unix.Flock_t{Type: unix.F_WRLCK, Start: r.from, Len: r.to - r.from}
-		err := control(q.conn, func(fd uintptr) error { return unix.FcntlFlock(fd, unix.F_OFD_GETLK, &lock) })
-		if err != nil || lock.Type == unix.F_UNLCK {
-			continue
-		}
-		n++
-		if at := lock.Start - firstTicket; first == 0 || at < first {
-			first = at
-		}
-		ranges = append(ranges, span{lock.Start + 1, r.to}, span{r.from, lock.Start})
+// ahead counts the tickets before this waiter's, up to ticketWindow, and gives the
+// first of them, 0 if there is none.
+func (q *ticketQueue) ahead() (n int, first int64) {
+	tickets := q.tickets(firstTicket, firstTicket+q.arrival)
+	if len(tickets) > 0 {
+		first = tickets[0]
 	}
-	return n, first
+	return len(tickets), first
 }
 
-// join takes a ticket. Without one a waiter stays correct and only loses its
-// place, so there is nothing to do about a failure.
-func (q *ticketQueue) join() {
-	lock := unix.Flock_t{Type: unix.F_RDLCK, Start: firstTicket + q.arrival, Len: 1}
-	err := q.set(&lock)
-	if errors.Is(err, unix.EBADF) { // not open for reading
-		lock.Type = unix.F_WRLCK
-		for range 1000 { // more than ever arrive in one microsecond
-			if err = q.set(&lock); !errors.Is(err, unix.EAGAIN) {
-				break
+// tickets gives the lowest tickets of others from one byte up to another, but not
+// more than ticketWindow.
+func (q *ticketQueue) tickets(from, to int64) []int64 {
+	var lowest []int64
+	for len(lowest) < ticketWindow {
+		at, ok := q.anyTicket(from, to)
+		if !ok {
+			break
+		}
+		// The kernel answers with any of them, most often with the oldest.
+		for lower, ok := q.anyTicket(from, at); ok; lower, ok = q.anyTicket(from, at) {
+			at = lower
+		}
+		lowest = append(lowest, at)
+		from = at + 1
+	}
+	return lowest
+}
+
+func (q *ticketQueue) anyTicket(from, to int64) (int64, bool) {
+	if from >= to {
+		return 0, false
+	}
+	lock := unix.Flock_t{Type: unix.F_WRLCK, Start: from, Len: to - from}
+	err := unix.FcntlFlock(q.fd, unix.F_OFD_GETLK, &lock)
+	return lock.Start, err == nil && lock.Type != unix.F_UNLCK
+}
+
+// join takes a ticket, and hangs up a bell if one is wanted. Without a ticket a
+// waiter stays correct and only loses its place, and without a bell it looks by
+// the clock, so there is nothing to do about a failure.
+func (q *ticketQueue) join(withBell bool) (bell *notify.Bell) {
+	lock := unix.Flock_t{Type: unix.F_RDLCK, Len: 1}
+	// More than ever arrive in one microsecond, and want to stand alone there.
+	for lock.Start = firstTicket + q.arrival; lock.Start < firstTicket+q.arrival+1000; lock.Start++ {
+		if withBell && bell == nil {
+			var err error
+			if bell, err = notify.HangBell(q.bellOf(lock.Start)); errors.Is(err, unix.EADDRINUSE) {
+				continue
 			}
-			lock.Start++
+			withBell = err == nil
+		}
+		err := q.set(&lock)
+		if errors.Is(err, unix.EBADF) && lock.Type == unix.F_RDLCK { // not open for reading
+			lock.Type = unix.F_WRLCK
+			err = q.set(&lock)
+		}
+		if err == nil {
+			q.ticket = lock.Start
+			return bell
+		}
+		if bell != nil {
+			bell.Close()
+			bell = nil
+		}
+		if !errors.Is(err, unix.EAGAIN) {
+			break
 		}
 	}
-	if err == nil {
-		q.ticket = lock.Start
-	}
+	return nil
 }
 
-// leave gives the ticket back. The descriptor may live on, as the holder's.
+// bellOf names the bell of a ticket's owner.
+func (q *ticketQueue) bellOf(ticket int64) string {
+	return fmt.Sprintf("portalocker/%x:%x/%x", q.id.dev, q.id.ino, ticket)
+}
+
+// leave gives the ticket back; the descriptor may live on, as the holder's.
 func (q *ticketQueue) leave() {
 	if q.ticket != 0 {
-		_ = q.set(&unix.Flock_t{Type: unix.F_UNLCK, Start: q.ticket, Len: 1}) // unlocking does not fail but on a bad descriptor
-		q.ticket = 0
+		_ = q.set(&unix.Flock_t{Type: unix.F_UNLCK, Start: q.ticket, Len: 1}) // fails on a bad descriptor only
+	}
+}
+
+// ring rings for the first waiters from a ticket on.
+func (q *ticketQueue) ring(from int64) {
+	var names []string
+	for _, ticket := range q.tickets(from, math.MaxInt64) {
+		names = append(names, q.bellOf(ticket))
+	}
+	if len(names) > 0 {
+		notify.Ring(names...)
 	}
 }
 
 func (q *ticketQueue) set(lock *unix.Flock_t) error {
-	return control(q.conn, func(fd uintptr) error {
-		for {
-			if err := unix.FcntlFlock(fd, unix.F_OFD_SETLK, lock); !errors.Is(err, unix.EINTR) {
-				return err
-			}
+	for {
+		if err := unix.FcntlFlock(q.fd, unix.F_OFD_SETLK, lock); !errors.Is(err, unix.EINTR) {
+			return err
 		}
-	})
+	}
 }

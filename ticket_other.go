@@ -3,21 +3,25 @@
 package portalocker
 
 import (
-	"syscall"
 	"time"
+
+	"github.com/portalocker/portalocker/internal/notify"
 )
 
 // Tickets need locks that belong to an open file and are apart from flock, which
 // only Linux has: elsewhere processes are served in no order.
-const ticketWindow = 1
+const ticketWindow, firstTicket = 1, 0
 
 type ticketQueue struct {
-	conn    syscall.RawConn
+	fd      uintptr
+	id      fileID
 	arrival int64
+	ticket  int64
 }
 
-func arrival(time.Time) int64              { return 0 }
-func localFilesystem(syscall.RawConn) bool { return false }
-func (*ticketQueue) rank(int) (int, int64) { return 0, 0 }
-func (*ticketQueue) join()                 {}
-func (*ticketQueue) leave()                {}
+func arrival(time.Time) int64               { return 0 }
+func localFilesystem(uintptr) bool          { return false }
+func (*ticketQueue) ahead() (int, int64)    { return 0, 0 }
+func (*ticketQueue) join(bool) *notify.Bell { return nil }
+func (*ticketQueue) leave()                 {}
+func (*ticketQueue) ring(int64)             {}

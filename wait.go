@@ -15,42 +15,41 @@ import (
 // among the processes.
 type waiter struct {
 	*acquisition
-	hold  *hold
-	queue *ticketQueue  // nil where processes have no order
+	outside bool // stands among the processes: has asked, in vain
+
+	queue   ticketQueue
+	ordered bool      // processes have an order here, so that queue means something
+	counted bool      // who is before this one has been looked at
+	ahead   int       // processes before this one; counted up to ticketWindow
+	first   int64     // the ticket of the first of them
+	front   bool      // near enough to the first to watch the file
+	tryAt   time.Time // when to try although somebody is before this one
+	due     time.Time // when to try in any case
+
 	watch *notify.Watch // nil unless at the front, and where there are no events
-
-	outside bool          // stands among the processes: has asked, in vain
-	blind   bool          // no watch is to be had
-	ahead   int           // processes before this one; counted up to ticketWindow
-	tryAt   time.Time     // when to try although somebody is before this one
-	pause   time.Duration // the last one of those that grow
-	seen    progress
+	blind bool          // no watch is to be had
+	bell  *notify.Bell  // nil unless behind the front, and where there are none
+	rung  bool          // the bell was rung
+	pause time.Duration // the last one of those that grow
 }
 
-// progress is how the front of the queue moves, seen from behind.
-type progress struct {
-	since time.Time
-	from  int64 // the first ticket when this waiter began to look
-	first int64 // the first ticket now
-}
-
-// take waits in line for the lock of h's file, and takes it: on success, and only
-// then, h's place holds. The error is errReplaced if the path has got another
+// take waits in line for the lock of the open file, and takes it: on success, and
+// only then, the place holds. The error is errReplaced if the path has got another
 // file.
-func (a *acquisition) take(ctx context.Context, h *hold) error {
+func (a *acquisition) take(ctx context.Context) error {
 	if a.onlyOnce() {
 		// Not by the line: "already locked" would be a lie if the lock is free.
-		err := a.try(h, 0)
+		err := a.try(0)
 		if err == oslock.ErrLocked {
-			return a.lockedBy(h, nil)
+			return a.lockedBy(nil)
 		}
 		return err
 	}
-	w := waiter{acquisition: a, hold: h, queue: a.queueOf(h)}
+	w := waiter{acquisition: a}
 	defer w.leave()
 	hinted := true // arriving is a reason to look, as a hint is
 	for {
-		mine, turn := h.place.first()
+		mine, turn := a.hold.place.first()
 		if !mine {
 			if _, err := w.sleep(ctx, 0, turn); err != nil {
 				return err
@@ -58,11 +57,12 @@ func (a *acquisition) take(ctx context.Context, h *hold) error {
 			continue
 		}
 		now := w.look(hinted)
-		if w.ahead == 0 || !now.Before(w.tryAt) {
-			if err := a.try(h, w.ahead); err != oslock.ErrLocked {
+		if w.mayTry(now) {
+			if err := a.try(w.ahead); err != oslock.ErrLocked {
 				return err
 			}
-			w.tryAt = now.Add(a.checkInterval)
+			w.due = now.Add(a.checkInterval)
+			w.tryAt = w.due
 		}
 		if w.join() {
 			hinted = true // what happened before there was a watch gave no hint
@@ -72,86 +72,93 @@ func (a *acquisition) take(ctx context.Context, h *hold) error {
 		if hinted, err = w.sleep(ctx, w.nextPause(now), turn); err != nil {
 			return err
 		}
-		if err := a.stillNamed(h); err != nil {
+		if err := a.stillNamed(); err != nil {
 			return err
 		}
 	}
 }
 
-// look finds out who is before this waiter, and, on a hint, how long to leave
-// them the lock.
+// look finds out who is before this waiter.
 func (w *waiter) look(hinted bool) time.Time {
+	if !w.outside && w.lookedJustNow(w.started) {
+		return w.started // nobody, as far as is known
+	}
 	now := time.Now()
-	switch {
-	case w.queue == nil:
-		return now
-	case w.outside && w.ahead == 0:
-		return now // arrivals come behind
-	case !w.outside && now.Sub(w.known.looked) < lookEvery:
-		return now
-	}
-	w.known.looked = now
-	ahead, first := w.queue.rank(ticketWindow)
-	w.ahead = ahead
-	switch moved := first != w.seen.first; {
-	case ahead < ticketWindow && hinted:
-		w.tryAt = now.Add(time.Duration(ahead) * giveWay)
-	case ahead == ticketWindow && moved:
-		w.tryAt = now.Add(w.checkInterval) // the front is not stuck
-	}
-	if w.seen.since.IsZero() {
-		w.seen = progress{since: now, from: first}
-	}
-	w.seen.first = first
+	w.count(now, hinted)
 	return now
 }
 
-// join takes a place among the processes, and a watch on the file once the
-// front is near. It reports whether either is new.
+func (w *waiter) count(now time.Time, hinted bool) {
+	if w.counted && w.ahead == 0 {
+		return // once first, always first: arrivals come behind
+	}
+	if !w.counted {
+		w.counted, w.known.looked = true, now
+		w.queue, w.ordered = w.queueOf()
+	}
+	if !w.ordered {
+		w.front = true
+		return
+	}
+	ahead, first := w.queue.ahead()
+	w.front = w.front || w.rung || ahead < ticketWindow
+	switch {
+	case hinted:
+		w.tryAt = now.Add(time.Duration(ahead) * giveWay) // leave it to those before
+	case first != w.first:
+		w.tryAt = now.Add(w.checkInterval) // the queue moves, so its front is well
+	}
+	w.ahead, w.first = ahead, first
+}
+
+// mayTry says whether to ask for the lock now. Behind others that is not before
+// they have been given way, and behind the front only if that does not move.
+func (w *waiter) mayTry(now time.Time) bool {
+	switch {
+	case w.ahead == 0:
+		return true
+	case w.front && w.outside && !now.Before(w.due):
+		return true
+	}
+	return w.outside && !now.Before(w.tryAt)
+}
+
+// join takes a place among the processes, with a watch on the file at the front,
+// and a bell behind it. It reports whether any is new.
 func (w *waiter) join() (joined bool) {
 	if !w.outside {
 		w.outside, joined = true, true
-		if w.queue != nil {
-			w.queue.join()
+		now := time.Now()
+		w.count(now, true)
+		w.due = now.Add(w.checkInterval)
+		if w.ordered {
+			w.bell = w.queue.join(!w.front)
 		}
 	}
-	if w.watch == nil && !w.blind && w.ahead < ticketWindow {
-		watch, err := notify.New(w.hold.file)
-		if err != nil {
-			w.debug("no events for this wait, polling", "path", w.path, "error", err)
-			w.blind = true
-			return joined
-		}
-		w.watch, joined = watch, true
+	if !w.front || w.watch != nil || w.blind {
+		return joined
 	}
-	return joined
+	w.takeBellDown()
+	watch, err := notify.New(w.hold.file)
+	if err != nil {
+		w.debug("no events for this wait, polling", "path", w.path, "error", err)
+		w.blind = true
+		return joined
+	}
+	w.watch = watch
+	return true
 }
 
 // nextPause is how long to sleep if nothing happens.
 func (w *waiter) nextPause(now time.Time) time.Duration {
 	switch {
-	case w.ahead == ticketWindow:
-		w.pause = w.seen.pause(now, w.queue.arrival, w.pause)
-		return min(w.pause, w.tryAt.Sub(now))
-	case w.watch == nil:
-		w.pause = min(max(2*w.pause, firstPause), w.checkInterval)
+	case w.watch == nil && w.bell == nil:
+		w.pause = min(max(2*w.pause, firstPause), w.checkInterval, DefaultCheckInterval)
 		return w.pause
-	case w.ahead > 0:
+	case w.front && w.ahead > 0:
 		return w.tryAt.Sub(now)
 	}
 	return w.checkInterval
-}
-
-// pause is how long a waiter at the back sleeps: half the time in which, as far
-// as it can tell, the queue will have moved up to it; longer and longer while
-// nothing moves.
-func (p progress) pause(now time.Time, arrival int64, last time.Duration) time.Duration {
-	pause := 2 * last
-	if moved := p.first - p.from; moved > 0 {
-		left := arrival - p.first
-		pause = time.Duration(float64(now.Sub(p.since)) * float64(left) / float64(moved) / 2)
-	}
-	return min(max(pause, 2*firstPause), DefaultCheckInterval)
 }
 
 // sleep ends with a hint (or the turn), with the pause, or with an error when the
@@ -159,21 +166,27 @@ func (p progress) pause(now time.Time, arrival int64, last time.Duration) time.D
 func (w *waiter) sleep(ctx context.Context, pause time.Duration, turn <-chan struct{}) (hinted bool, err error) {
 	timer, err := w.wakeAfter(pause)
 	if err != nil {
-		return false, w.lockedBy(w.hold, nil)
+		return false, w.lockedBy(nil)
 	}
-	var hints <-chan struct{}
+	var hints, rung <-chan struct{}
 	if w.watch != nil {
 		hints = w.watch.Hints()
 	}
+	if w.bell != nil {
+		rung = w.bell.Rung()
+	}
 	select {
 	case <-hints:
+		return true, nil
+	case <-rung:
+		w.rung = true
 		return true, nil
 	case <-turn:
 		return true, nil
 	case <-timer:
 		return false, nil
 	case <-ctx.Done():
-		return false, w.lockedBy(w.hold, endOf(ctx))
+		return false, w.lockedBy(endOf(ctx))
 	}
 }
 
@@ -182,11 +195,24 @@ func (w *waiter) leave() {
 	if w.watch != nil {
 		w.watch.Close()
 	}
-	if w.outside && w.queue != nil {
-		w.queue.leave()
+	w.takeBellDown()
+	if w.outside && w.ordered {
+		switch w.queue.leave(); {
+		case w.front:
+			w.queue.ring(firstTicket) // others are the front now
+		case w.hold.place.holds:
+			w.queue.ring(w.queue.ticket) // the front does not answer: whoever is next here
+		}
 	}
 	if w.timer != nil {
 		w.timer.Stop()
+	}
+}
+
+func (w *waiter) takeBellDown() {
+	if w.bell != nil {
+		w.bell.Close()
+		w.bell = nil
 	}
 }
 
@@ -244,19 +270,19 @@ func (a *acquisition) enter(ctx context.Context, gate chan<- struct{}) error {
 
 // try asks the system for the lock. The error is oslock.ErrLocked if somebody
 // else has it.
-func (a *acquisition) try(h *hold, ahead int) error {
-	err := control(h.conn, func(fd uintptr) error {
-		if ahead == 0 || a.lockMode == oslock.Exclusive {
-			return oslock.Try(fd, a.mechanism, a.lockMode)
-		}
+func (a *acquisition) try(ahead int) error {
+	h := &a.hold
+	mode := a.lockMode
+	if ahead > 0 {
 		// A reader behind somebody who does not take the lock: if other readers
 		// hold it, that may be a writer, which a stream of readers must not starve;
 		// only if the lock is free altogether, whoever is first does not answer.
-		if err := oslock.Try(fd, a.mechanism, oslock.Exclusive); err != nil {
-			return err
-		}
-		return oslock.Try(fd, a.mechanism, oslock.Shared)
-	})
+		mode = oslock.Exclusive
+	}
+	err := oslock.Try(h.fd, a.mechanism, mode)
+	if err == nil && mode != a.lockMode {
+		err = oslock.Try(h.fd, a.mechanism, a.lockMode)
+	}
 	switch {
 	case err == nil:
 	case errors.Is(err, oslock.ErrLocked):
@@ -264,8 +290,8 @@ func (a *acquisition) try(h *hold, ahead int) error {
 	default:
 		return &LockError{Op: "acquire", Path: a.name, Err: err}
 	}
-	if err := a.stillNamed(h); err != nil {
-		return errors.Join(err, h.unlock())
+	if err := a.stillNamed(); err != nil {
+		return errors.Join(err, oslock.Unlock(h.fd, a.mechanism))
 	}
 	h.place.hold()
 	return nil
@@ -273,34 +299,33 @@ func (a *acquisition) try(h *hold, ahead int) error {
 
 // stillNamed is errReplaced if the path names another file than the open one, for
 // targets where that matters.
-func (a *acquisition) stillNamed(h *hold) error {
+func (a *acquisition) stillNamed() error {
 	if !a.unlinked {
 		return nil
 	}
-	same, err := a.names(h.id)
+	same, err := a.names(a.hold.id)
 	if err == nil && !same {
 		return errReplaced
 	}
 	return err
 }
 
-// queueOf gives the queue of the processes that wait for h's file, or nil where
-// there is no order.
-func (a *acquisition) queueOf(h *hold) *ticketQueue {
+// queueOf gives the queue of the processes that wait for the open file, and
+// whether there is an order at all.
+func (a *acquisition) queueOf() (ticketQueue, bool) {
 	if a.mechanism != oslock.Flock {
-		return nil
+		return ticketQueue{}, false
 	}
-	if a.known.dev != h.id.dev {
-		a.known.dev, a.known.local = h.id.dev, localFilesystem(h.conn)
+	fd := a.hold.fd
+	if dev := a.hold.identity().dev; a.known.dev != dev {
+		a.known.dev, a.known.local = dev, localFilesystem(fd)
 	}
-	if !a.known.local {
-		return nil
-	}
-	return &ticketQueue{conn: h.conn, arrival: arrival(a.started)}
+	return ticketQueue{fd: fd, id: a.hold.identity(), arrival: arrival(a.started)}, a.known.local
 }
 
-func (a *acquisition) lockedBy(h *hold, ended error) error {
+// lockedBy is locked with the holder's name.
+func (a *acquisition) lockedBy(ended error) error {
 	err := a.locked(ended)
-	err.HolderPID, err.HolderCommand = h.holder()
+	err.HolderPID, err.HolderCommand = a.hold.holder()
 	return err
 }

@@ -19,3 +19,19 @@ func (*Watch) Hints() <-chan struct{} { return nil }
 
 // Close does nothing.
 func (*Watch) Close() {}
+
+// Bell is something to wait for that another process can ring; there are none
+// here.
+type Bell struct{}
+
+// HangBell always fails.
+func HangBell(string) (*Bell, error) { return nil, errors.ErrUnsupported }
+
+// Rung never receives.
+func (*Bell) Rung() <-chan struct{} { return nil }
+
+// Close does nothing.
+func (*Bell) Close() {}
+
+// Ring does nothing.
+func Ring(...string) {}

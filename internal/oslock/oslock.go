@@ -29,7 +29,7 @@ const (
 	POSIX                       // fcntl(2) F_SETLK: belongs to the process
 	LockFileEx                  // Windows
 
-	mechanisms // how many there are
+	Mechanisms // how many there are
 )
 
 func (m Mechanism) String() string {
@@ -66,7 +66,7 @@ func Resolve(m Mechanism) (Mechanism, error) {
 	if m == Default {
 		m = platformDefault
 	}
-	if m >= mechanisms || facilities[m].try == nil {
+	if m >= Mechanisms || facilities[m].try == nil {
 		return m, fmt.Errorf("%w: %s has no %s locks", errors.ErrUnsupported, runtime.GOOS, m)
 	}
 	return m, nil

@@ -4,4 +4,4 @@ package oslock
 
 const platformDefault = Flock
 
-var facilities = [mechanisms]facility{Flock: flockFacility, POSIX: posixFacility}
+var facilities = [Mechanisms]facility{Flock: flockFacility, POSIX: posixFacility}

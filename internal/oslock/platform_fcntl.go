@@ -6,4 +6,4 @@ package oslock
 // has it, so the constraint names it out.)
 const platformDefault = POSIX
 
-var facilities = [mechanisms]facility{POSIX: posixFacility}
+var facilities = [Mechanisms]facility{POSIX: posixFacility}

@@ -2,4 +2,4 @@ package oslock
 
 const platformDefault = Flock
 
-var facilities = [mechanisms]facility{Flock: flockFacility, OFD: ofdFacility, POSIX: posixFacility}
+var facilities = [Mechanisms]facility{Flock: flockFacility, OFD: ofdFacility, POSIX: posixFacility}

@@ -5,4 +5,4 @@ package oslock
 // Plan 9, js and wasip1 have no advisory locks: every call is ErrUnsupported.
 const platformDefault = Default
 
-var facilities = [mechanisms]facility{}
+var facilities = [Mechanisms]facility{}

@@ -2,4 +2,4 @@ package oslock
 
 const platformDefault = LockFileEx
 
-var facilities = [mechanisms]facility{LockFileEx: lockFileExFacility}
+var facilities = [Mechanisms]facility{LockFileEx: lockFileExFacility}
