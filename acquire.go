@@ -78,11 +78,15 @@ func newAcquisition(ctx context.Context, t *target, s *settings, opts []Option, 
 	if a.timeout < Forever/2 { // what is longer would overflow the sum
 		a.end = a.started.Add(a.timeout)
 	}
-	err := t.err
-	if err == nil {
+	var err error
+	switch {
+	case t.err != nil:
+		err = t.err
+	case a.settings.err != nil:
 		err = a.settings.err
-	}
-	if err == nil && ctx.Err() != nil {
+	case ctx == nil:
+		err = errors.New("the context is nil; use context.Background where there is none")
+	case ctx.Err() != nil:
 		err = endOf(ctx)
 	}
 	if err != nil {
@@ -116,7 +120,7 @@ func (a *acquisition) run(ctx context.Context) (*hold, error) {
 		err = h.file.Truncate(0)
 	}
 	if err != nil {
-		return nil, errors.Join(a.explain(err), h.drop())
+		return nil, join(a.explain(err), h.drop())
 	}
 	return h, nil
 }
@@ -171,19 +175,21 @@ func (a *acquisition) explain(err error) error {
 // release ends the hold. While it is still held alone, finish is called, if there
 // is one, and a file that goes with its lock is unlinked.
 func (h *hold) release(finish func() error) error {
-	var errs []error
-	last := h.unlinked && h.alone()
-	if last && finish != nil {
-		errs = append(errs, finish())
+	if !h.unlinked || !h.alone() {
+		return h.drop()
 	}
-	if last && canUnlinkOpenFiles {
-		errs = append(errs, os.Remove(h.path))
+	var err error
+	if finish != nil {
+		err = finish()
 	}
-	errs = append(errs, h.drop())
-	if last && !canUnlinkOpenFiles {
-		errs = append(errs, removeClosed(h.path))
+	if canUnlinkOpenFiles {
+		err = join(err, os.Remove(h.path))
 	}
-	return errors.Join(errs...)
+	err = join(err, h.drop())
+	if !canUnlinkOpenFiles {
+		err = join(err, removeClosed(h.path))
+	}
+	return err
 }
 
 // alone says whether the path is this holder's to unlink: it has the lock, nobody
@@ -212,7 +218,7 @@ func (h *hold) drop() error {
 	if h.place.leave() {
 		runtime.Gosched() // to the one that was woken: the lock is free, and the close can wait
 	}
-	return errors.Join(unlockErr, oslock.Close(h.file, h.mechanism))
+	return join(unlockErr, oslock.Close(h.file, h.mechanism))
 }
 
 // locked is the error of an acquisition that ended while somebody else had the

@@ -71,6 +71,17 @@ func (e *LockError) Unwrap() []error {
 // Is makes every LockError an ErrLock.
 func (e *LockError) Is(target error) bool { return target == ErrLock }
 
+// join is errors.Join that leaves a single error as it is.
+func join(err, more error) error {
+	switch {
+	case more == nil:
+		return err
+	case err == nil:
+		return more
+	}
+	return errors.Join(err, more)
+}
+
 // rounded leaves three or four digits of a duration.
 func rounded(d time.Duration) time.Duration {
 	unit := time.Nanosecond

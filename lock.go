@@ -2,7 +2,6 @@ package portalocker
 
 import (
 	"context"
-	"errors"
 	"os"
 	"sync"
 )
@@ -61,7 +60,7 @@ func (l *Lock) acquire(ctx context.Context, a *acquisition, prepare func() error
 	h, err := a.run(ctx)
 	if err == nil && prepare != nil {
 		if err = prepare(); err != nil {
-			err = errors.Join(err, h.release(nil))
+			err = join(err, h.release(nil))
 		}
 	}
 	if err != nil {
@@ -117,6 +116,6 @@ func do(ctx context.Context, acquireErr error, fn func(context.Context) error, r
 	if acquireErr != nil {
 		return acquireErr
 	}
-	defer func() { err = errors.Join(err, release()) }()
+	defer func() { err = join(err, release()) }()
 	return fn(ctx)
 }

@@ -62,6 +62,10 @@ func (t *target) open(how opening) (*os.File, fileID, error) {
 	if errors.Is(err, unix.ENOENT) && try != flags {
 		fd, err = openRetry(t.path, flags, perm)
 	}
+	if errors.Is(err, unix.EISDIR) && how.vetted {
+		how.vetted = false // what was vetted may have been a directory, or is one now
+		return t.open(how)
+	}
 	if errors.Is(err, unix.EACCES) && a.write && !a.read {
 		flags = flags&^unix.O_RDWR | unix.O_WRONLY | unix.O_NONBLOCK
 		fd, err = openRetry(t.path, flags, perm)

@@ -75,29 +75,6 @@ func TestStoppedWaiter(t *testing.T) {
 	first.Expect("ok")
 }
 
-// TestWriterIsNotStarved: readers that come after a waiting writer wait behind it,
-// although the lock is held by readers only.
-func TestWriterIsNotStarved(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x.lock")
-	reader := holder(t, "lock", path, "shared")
-	writer := waiting(t, "lock", path)
-	late := testproc.Start(t, "hold", "lock", path, "shared")
-	late.Say("wait")
-	late.Expect("waiting")
-	queued(t, path, 2)
-	// The late reader tries by the clock too; it must be refused each time, which
-	// the writer's turn before it shows.
-	reader.Say("release")
-	writer.Expect("ok")
-	select {
-	case line := <-late.Lines():
-		t.Fatalf("a late reader said %q while the writer held the lock", line)
-	default:
-	}
-	writer.Say("release")
-	late.Expect("ok")
-}
-
 // TestReadersTogether: readers that wait for a writer all come in when it leaves.
 func TestReadersTogether(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.lock")

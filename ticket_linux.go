@@ -160,11 +160,13 @@ func (q *ticketQueue) bellOf(ticket int64) string {
 	return fmt.Sprintf("portalocker/%x:%x/%x", q.id.dev, q.id.ino, ticket)
 }
 
-// leave gives the ticket back; the descriptor may live on, as the holder's.
-func (q *ticketQueue) leave() {
+// leave gives the ticket back, if there is one, and tells which it was. The
+// descriptor may live on, as the holder's.
+func (q *ticketQueue) leave() (ticket int64) {
 	if q.ticket != 0 {
 		_ = q.set(&unix.Flock_t{Type: unix.F_UNLCK, Start: q.ticket, Len: 1}) // fails on a bad descriptor only
 	}
+	return q.ticket
 }
 
 // ring rings for the first waiters from a ticket on.

@@ -16,12 +16,11 @@ type ticketQueue struct {
 	fd      uintptr
 	id      fileID
 	arrival int64
-	ticket  int64
 }
 
 func arrival(time.Time) int64               { return 0 }
 func localFilesystem(uintptr) bool          { return false }
 func (*ticketQueue) ahead() (int, int64)    { return 0, 0 }
 func (*ticketQueue) join(bool) *notify.Bell { return nil }
-func (*ticketQueue) leave()                 {}
+func (*ticketQueue) leave() int64           { return 0 }
 func (*ticketQueue) ring(int64)             {}

@@ -153,7 +153,7 @@ func (w *waiter) join() (joined bool) {
 func (w *waiter) nextPause(now time.Time) time.Duration {
 	switch {
 	case w.watch == nil && w.bell == nil:
-		w.pause = min(max(2*w.pause, firstPause), w.checkInterval, DefaultCheckInterval)
+		w.pause = min(max(2*w.pause, firstPause), w.checkInterval)
 		return w.pause
 	case w.front && w.ahead > 0:
 		return w.tryAt.Sub(now)
@@ -196,12 +196,12 @@ func (w *waiter) leave() {
 		w.watch.Close()
 	}
 	w.takeBellDown()
-	if w.outside && w.ordered {
-		switch w.queue.leave(); {
+	if ticket := w.queue.leave(); ticket != 0 {
+		switch {
 		case w.front:
 			w.queue.ring(firstTicket) // others are the front now
 		case w.hold.place.holds:
-			w.queue.ring(w.queue.ticket) // the front does not answer: whoever is next here
+			w.queue.ring(ticket) // the front does not answer: whoever is next here
 		}
 	}
 	if w.timer != nil {
@@ -291,7 +291,7 @@ func (a *acquisition) try(ahead int) error {
 		return &LockError{Op: "acquire", Path: a.name, Err: err}
 	}
 	if err := a.stillNamed(); err != nil {
-		return errors.Join(err, oslock.Unlock(h.fd, a.mechanism))
+		return join(err, oslock.Unlock(h.fd, a.mechanism))
 	}
 	h.place.hold()
 	return nil
