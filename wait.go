@@ -10,12 +10,15 @@ import (
 	"github.com/portalocker/portalocker/internal/oslock"
 )
 
-// waiter is an acquisition that waits for one open file: first for its turn among
-// the goroutines of this process, then, as the one that asks for all of them,
-// among the processes.
+// waiter is an acquisition that waits: first for its turn among the goroutines of
+// this process, then, as the one that asks for all of them, among the processes.
 type waiter struct {
 	*acquisition
-	outside bool // stands among the processes: has asked, in vain
+	prize   prize
+	home    *hold // the open file where the queue stands; its place is in line
+	hinted  bool  // something may have changed since the last look
+	outside bool  // stands among the processes: has asked, in vain
+	won     bool
 
 	queue   ticketQueue
 	ordered bool      // processes have an order here, so that queue means something
@@ -33,6 +36,19 @@ type waiter struct {
 	pause time.Duration // the last one of those that grow
 }
 
+// prize is what is waited for: a file's lock, or any slot of a semaphore.
+type prize interface {
+	// ask tries to take it; the error is oslock.ErrLocked if others have it.
+	ask(w *waiter) error
+
+	// watch watches what tells that it may be free.
+	watch() (*notify.Watch, error)
+
+	// stillNamed is errReplaced if the wait is for files that are not the paths'
+	// any more.
+	stillNamed() error
+}
+
 // take waits in line for the lock of the open file, and takes it: on success, and
 // only then, the place holds. The error is errReplaced if the path has got another
 // file.
@@ -45,56 +61,66 @@ func (a *acquisition) take(ctx context.Context) error {
 		}
 		return err
 	}
-	w := waiter{acquisition: a}
+	return a.await(ctx, a, &a.hold)
+}
+
+// ask, watch and the others make a file's lock a prize.
+func (a *acquisition) ask(w *waiter) error           { return a.try(w.ahead) }
+func (a *acquisition) watch() (*notify.Watch, error) { return notify.New(a.hold.file) }
+
+// await waits in line for a prize, and takes it. home is the open file where the
+// processes queue, and has the place in the line of this process.
+func (a *acquisition) await(ctx context.Context, prize prize, home *hold) error {
+	// Arriving is a reason to look, as a hint is.
+	w := waiter{acquisition: a, prize: prize, home: home, hinted: true}
 	defer w.leave()
-	hinted := true // arriving is a reason to look, as a hint is
 	for {
-		mine, turn := a.hold.place.first()
+		mine, turn := home.place.first()
 		if !mine {
-			if _, err := w.sleep(ctx, 0, turn); err != nil {
+			if err := w.sleep(ctx, 0, turn); err != nil {
 				return err
 			}
 			continue
 		}
-		now := w.look(hinted)
+		now := w.look()
 		if w.mayTry(now) {
-			if err := a.try(w.ahead); err != oslock.ErrLocked {
+			if err := prize.ask(&w); err != oslock.ErrLocked {
+				w.won = err == nil
 				return err
 			}
 			w.due = now.Add(a.checkInterval)
 			w.tryAt = w.due
 		}
 		if w.join() {
-			hinted = true // what happened before there was a watch gave no hint
+			w.hinted = true // what happened before there was a watch gave no hint
 			continue
 		}
-		var err error
-		if hinted, err = w.sleep(ctx, w.nextPause(now), turn); err != nil {
+		if err := w.sleep(ctx, w.nextPause(now), turn); err != nil {
 			return err
 		}
-		if err := a.stillNamed(); err != nil {
+		if err := prize.stillNamed(); err != nil {
 			return err
 		}
 	}
 }
 
 // look finds out who is before this waiter.
-func (w *waiter) look(hinted bool) time.Time {
+func (w *waiter) look() time.Time {
 	if !w.outside && w.lookedJustNow(w.started) {
 		return w.started // nobody, as far as is known
 	}
 	now := time.Now()
-	w.count(now, hinted)
+	w.count(now)
 	return now
 }
 
-func (w *waiter) count(now time.Time, hinted bool) {
+func (w *waiter) count(now time.Time) {
 	if w.counted && w.ahead == 0 {
 		return // once first, always first: arrivals come behind
 	}
 	if !w.counted {
 		w.counted, w.known.looked = true, now
-		w.queue, w.ordered = w.queueOf()
+		w.queue, w.ordered = w.queueAt(w.home)
 	}
 	if !w.ordered {
 		w.front = true
@@ -103,7 +129,7 @@ func (w *waiter) count(now time.Time, hinted bool) {
 	ahead, first := w.queue.ahead()
 	w.front = w.front || w.rung || ahead < ticketWindow
 	switch {
-	case hinted:
+	case w.hinted:
 		w.tryAt = now.Add(time.Duration(ahead) * giveWay) // leave it to those before
 	case first != w.first:
 		w.tryAt = now.Add(w.checkInterval) // the queue moves, so its front is well
@@ -129,7 +155,7 @@ func (w *waiter) join() (joined bool) {
 	if !w.outside {
 		w.outside, joined = true, true
 		now := time.Now()
-		w.count(now, true)
+		w.count(now)
 		w.due = now.Add(w.checkInterval)
 		if w.ordered {
 			w.bell = w.queue.join(!w.front)
@@ -139,7 +165,7 @@ func (w *waiter) join() (joined bool) {
 		return joined
 	}
 	w.takeBellDown()
-	watch, err := notify.New(w.hold.file)
+	watch, err := w.prize.watch()
 	if err != nil {
 		w.debug("no events for this wait, polling", "path", w.path, "error", err)
 		w.blind = true
@@ -163,31 +189,37 @@ func (w *waiter) nextPause(now time.Time) time.Duration {
 
 // sleep ends with a hint (or the turn), with the pause, or with an error when the
 // acquisition has to give up. A pause of 0 has no end.
-func (w *waiter) sleep(ctx context.Context, pause time.Duration, turn <-chan struct{}) (hinted bool, err error) {
-	timer, err := w.wakeAfter(pause)
-	if err != nil {
-		return false, w.lockedBy(nil)
+func (w *waiter) sleep(ctx context.Context, pause time.Duration, turn <-chan struct{}) error {
+	if w.expired() {
+		return w.lockedBy(nil)
 	}
-	var hints, rung <-chan struct{}
 	if w.watch != nil {
-		hints = w.watch.Hints()
+		w.hinted = w.watch.Wait(ctx, w.until(pause), turn)
+	} else {
+		w.hinted = w.listen(ctx, pause, turn)
 	}
+	if ctx.Err() != nil {
+		return w.lockedBy(endOf(ctx))
+	}
+	return nil
+}
+
+// listen is a sleep without a watch.
+func (w *waiter) listen(ctx context.Context, pause time.Duration, turn <-chan struct{}) (hinted bool) {
+	var rung <-chan struct{}
 	if w.bell != nil {
 		rung = w.bell.Rung()
 	}
 	select {
-	case <-hints:
-		return true, nil
+	case <-turn:
+		return true
 	case <-rung:
 		w.rung = true
-		return true, nil
-	case <-turn:
-		return true, nil
-	case <-timer:
-		return false, nil
+		return true
+	case <-w.wakeAfter(pause):
 	case <-ctx.Done():
-		return false, w.lockedBy(endOf(ctx))
 	}
+	return false
 }
 
 // leave ends the wait, with whatever result.
@@ -200,7 +232,7 @@ func (w *waiter) leave() {
 		switch {
 		case w.front:
 			w.queue.ring(firstTicket) // others are the front now
-		case w.hold.place.holds:
+		case w.won:
 			w.queue.ring(ticket) // the front does not answer: whoever is next here
 		}
 	}
@@ -216,30 +248,30 @@ func (w *waiter) takeBellDown() {
 	}
 }
 
-// errExpired says that the timeout has passed.
-var errExpired = errors.New("timeout")
-
-// wakeAfter sets the timer to the end of a pause, or of the timeout where that
-// comes first; it is nil where neither has an end.
-func (a *acquisition) wakeAfter(pause time.Duration) (<-chan time.Time, error) {
-	if !a.end.IsZero() {
-		left := time.Until(a.end)
-		if left <= 0 {
-			return nil, errExpired
-		}
-		if pause == 0 || left < pause {
-			pause = left
-		}
-	}
+// until is the end of a pause that begins now, or of the timeout where that comes
+// first; zero where neither has an end. A pause of 0 has none.
+func (a *acquisition) until(pause time.Duration) time.Time {
 	if pause == 0 {
-		return nil, nil
+		return a.end
+	}
+	if end := time.Now().Add(pause); a.end.IsZero() || end.Before(a.end) {
+		return end
+	}
+	return a.end
+}
+
+// wakeAfter sets the timer for until; the channel is nil where there is no end.
+func (a *acquisition) wakeAfter(pause time.Duration) <-chan time.Time {
+	until := a.until(pause)
+	if until.IsZero() {
+		return nil
 	}
 	if a.timer == nil {
-		a.timer = time.NewTimer(pause)
+		a.timer = time.NewTimer(time.Until(until))
 	} else {
-		a.timer.Reset(pause)
+		a.timer.Reset(time.Until(until))
 	}
-	return a.timer.C, nil
+	return a.timer.C
 }
 
 // enter takes a lock's gate, which at most one acquisition or holder has. In vain,
@@ -252,15 +284,12 @@ func (a *acquisition) enter(ctx context.Context, gate chan<- struct{}) error {
 	}
 	var ended error
 	if !a.onlyOnce() {
-		timer, err := a.wakeAfter(0)
-		if err == nil {
-			select {
-			case gate <- struct{}{}:
-				return nil
-			case <-timer:
-			case <-ctx.Done():
-				ended = endOf(ctx)
-			}
+		select {
+		case gate <- struct{}{}:
+			return nil
+		case <-a.wakeAfter(0):
+		case <-ctx.Done():
+			ended = endOf(ctx)
 		}
 	}
 	err := a.locked(ended)
@@ -300,7 +329,7 @@ func (a *acquisition) try(ahead int) error {
 // stillNamed is errReplaced if the path names another file than the open one, for
 // targets where that matters.
 func (a *acquisition) stillNamed() error {
-	if !a.unlinked {
+	if !a.private {
 		return nil
 	}
 	same, err := a.names(a.hold.id)
@@ -310,17 +339,16 @@ func (a *acquisition) stillNamed() error {
 	return err
 }
 
-// queueOf gives the queue of the processes that wait for the open file, and
-// whether there is an order at all.
-func (a *acquisition) queueOf() (ticketQueue, bool) {
+// queueAt gives the queue of the processes at an open file, and whether there is
+// an order at all.
+func (a *acquisition) queueAt(h *hold) (ticketQueue, bool) {
 	if a.mechanism != oslock.Flock {
 		return ticketQueue{}, false
 	}
-	fd := a.hold.fd
-	if dev := a.hold.identity().dev; a.known.dev != dev {
-		a.known.dev, a.known.local = dev, localFilesystem(fd)
+	if dev := h.identity().dev; a.known.dev != dev {
+		a.known.dev, a.known.local = dev, localFilesystem(h.fd)
 	}
-	return ticketQueue{fd: fd, id: a.hold.identity(), arrival: arrival(a.started)}, a.known.local
+	return ticketQueue{fd: h.fd, id: h.identity(), arrival: arrival(a.started)}, a.known.local
 }
 
 // lockedBy is locked with the holder's name.

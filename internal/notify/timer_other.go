@@ -3,19 +3,27 @@
 package notify
 
 import (
+	"context"
 	"errors"
 	"os"
+	"time"
 )
 
-// Watch is one waiter's interest in one open file; there are none here, where
+// Watch is one waiter's interest in files; there are none here, where
 // no event tells of a close, so that waiters go by their timers alone.
 type Watch struct{}
 
 // New always fails.
 func New(*os.File) (*Watch, error) { return nil, errors.ErrUnsupported }
 
-// Hints never receives.
-func (*Watch) Hints() <-chan struct{} { return nil }
+// NewPaths always fails.
+func NewPaths([]string) (*Watch, error) { return nil, errors.ErrUnsupported }
+
+// Fired gives nothing.
+func (*Watch) Fired() (files []int, all bool) { return nil, false }
+
+// Wait is never called, as there are no watches.
+func (*Watch) Wait(context.Context, time.Time, <-chan struct{}) (hinted bool) { return false }
 
 // Close does nothing.
 func (*Watch) Close() {}
