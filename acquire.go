@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/portalocker/portalocker/internal/notify"
 	"github.com/portalocker/portalocker/internal/oslock"
 )
 
@@ -64,6 +65,7 @@ type hold struct {
 	id        fileID
 	mechanism oslock.Mechanism
 	place     place
+	watch     *notify.Watch // of the wait that led here, to be ended with the hold; may be nil
 }
 
 // newAcquisition begins an acquisition, unless something makes it senseless.
@@ -100,19 +102,27 @@ func newAcquisition(ctx context.Context, t *target, s *settings, opts []Option, 
 func (a *acquisition) run(ctx context.Context) (*hold, error) {
 	h := &a.hold
 	h.target, h.mechanism = a.target, a.mechanism
-	if err := a.open(); err != nil {
+	if !a.onlyOnce() { // who tries once does not stand in line: "already locked" would be a lie if the lock is free
+		h.place.enter(a.path, a.mechanism, a.lockMode)
+	}
+	err := a.openInTurn(ctx)
+	if err != nil {
+		h.place.leave()
 		return nil, err
 	}
-	h.place.enter(a.path, a.mechanism, a.lockMode)
-	err := a.take(ctx)
-	for opened := 1; err != nil && a.worthReopening(err, opened); opened++ {
+	err = a.take(ctx)
+	for opened := 1; err != nil && a.worthReopening(ctx, err, opened); opened++ {
 		// The place in this process's line is kept; the file is exchanged.
-		if err = oslock.Close(h.file, h.mechanism); err == nil {
-			err = a.open()
+		reopenErr := oslock.Close(h.file, h.mechanism)
+		if reopenErr == nil {
+			reopenErr = a.open()
 		}
-		if err != nil {
+		if reopenErr != nil {
 			h.place.leave()
-			return nil, err
+			if needsOtherAccess(err) {
+				return nil, join(a.explain(ctx, err), reopenErr)
+			}
+			return nil, reopenErr
 		}
 		err = a.take(ctx)
 	}
@@ -120,9 +130,25 @@ func (a *acquisition) run(ctx context.Context) (*hold, error) {
 		err = h.file.Truncate(0)
 	}
 	if err != nil {
-		return nil, join(a.explain(err), h.drop())
+		return nil, join(a.explain(ctx, err), h.drop())
 	}
 	return h, nil
+}
+
+// openInTurn opens the file as soon as the place in line is near enough.
+func (a *acquisition) openInTurn(ctx context.Context) error {
+	if !a.onlyOnce() {
+		for {
+			near, turn := a.hold.place.mayOpen()
+			if near {
+				break
+			}
+			if err := a.waitFor(ctx, turn); err != nil {
+				return err
+			}
+		}
+	}
+	return a.open()
 }
 
 // open opens the file. A lock that is taken again and again does not look each
@@ -145,13 +171,13 @@ func (a *acquisition) lookedJustNow(now time.Time) bool {
 }
 
 // worthReopening says whether another file may be locked where this one was not.
-func (a *acquisition) worthReopening(err error, opened int) bool {
+func (a *acquisition) worthReopening(ctx context.Context, err error, opened int) bool {
 	if errors.Is(err, errReplaced) {
 		a.debug("lock file was replaced, starting over", "path", a.path)
-		if a.onlyOnce() {
-			return opened < replacedLimit
+		if a.onlyOnce() && opened >= replacedLimit {
+			return false
 		}
-		return !a.expired()
+		return ctx.Err() == nil && (a.onlyOnce() || !a.expired())
 	}
 	if needsOtherAccess(err) && !(a.access.read && a.access.write) {
 		a.access.read, a.access.write, a.access.excl = true, true, false
@@ -161,13 +187,26 @@ func (a *acquisition) worthReopening(err error, opened int) bool {
 }
 
 // explain makes the final error of a wait that failed.
-func (a *acquisition) explain(err error) error {
+func (a *acquisition) explain(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, errReplaced):
-		return a.locked(fmt.Errorf("other programs keep replacing %s", a.path))
+		ended := fmt.Errorf("other programs keep replacing %s", printable(a.path))
+		if ctx.Err() != nil {
+			ended = fmt.Errorf("%w: %w", ended, endOf(ctx))
+		}
+		return a.locked(ended)
 	case needsOtherAccess(err):
 		return &LockError{Op: "acquire", Path: a.name, Err: fmt.Errorf(
-			"an exclusive lock needs a file open for writing, a shared one for reading, with %s locks or over NFS: %w", a.mechanism, err)}
+			"an exclusive lock needs a file open for writing, a shared one for reading, with %s locks or over NFS: %w",
+			a.mechanism, reasonOf(err))}
+	}
+	return err
+}
+
+// reasonOf takes the wrapping of a LockError off.
+func reasonOf(err error) error {
+	if e := (*LockError)(nil); errors.As(err, &e) {
+		return e.Err
 	}
 	return err
 }
@@ -218,7 +257,11 @@ func (h *hold) drop() error {
 	if h.place.leave() {
 		runtime.Gosched() // to the one that was woken: the lock is free, and the close can wait
 	}
-	return join(unlockErr, oslock.Close(h.file, h.mechanism))
+	err := join(unlockErr, oslock.Close(h.file, h.mechanism))
+	if h.watch != nil {
+		h.watch.Close()
+	}
+	return err
 }
 
 // locked is the error of an acquisition that ended while somebody else had the

@@ -71,7 +71,8 @@ func (e *LockError) Unwrap() []error {
 // Is makes every LockError an ErrLock.
 func (e *LockError) Is(target error) bool { return target == ErrLock }
 
-// join is errors.Join that leaves a single error as it is.
+// join is errors.Join that leaves a single error as it is, and puts two on one
+// line.
 func join(err, more error) error {
 	switch {
 	case more == nil:
@@ -79,8 +80,13 @@ func join(err, more error) error {
 	case err == nil:
 		return more
 	}
-	return errors.Join(err, more)
+	return both{err, more}
 }
+
+type both [2]error
+
+func (b both) Error() string   { return b[0].Error() + "; " + b[1].Error() }
+func (b both) Unwrap() []error { return b[:] }
 
 // rounded leaves three or four digits of a duration.
 func rounded(d time.Duration) time.Duration {

@@ -12,21 +12,30 @@ import (
 // within the process who may ask the operating system, which then decides. It
 // is about order and cost, never about exclusion: a goroutine that passes the
 // line by still meets the system's lock.
+//
+// Only the first of those that wait, up to lineOpen, open the file: ten thousand
+// waiters do not need as many descriptors, nor the threads that open them.
 type line struct {
 	path              string
 	mechanism         oslock.Mechanism
 	shared, exclusive int       // holders of this process
 	head              *place    // whose turn it is, as soon as those holders allow it
-	behind            list.List // of *place: who waits behind the head
+	near              list.List // of *place: who is behind the head, and may open the file
+	far               list.List // of *place: who is behind those
 }
+
+// lineOpen is how many waiters behind the head have the file open, so that it is
+// open long before their turn.
+const lineOpen = 64
 
 // place is one goroutine's place in a line. It ends with leave.
 type place struct {
-	line   *line
-	mode   oslock.Mode
-	holds  bool
-	behind *list.Element // in line.behind, nil otherwise
-	turn   chan struct{} // receives when it may have become its turn; nil until it has to wait
+	line  *line
+	mode  oslock.Mode
+	holds bool
+	in    *list.List    // near or far, nil for the head and for holders
+	elem  *list.Element // in that list
+	turn  chan struct{} // receives when the place may have got nearer; nil until it has to wait
 }
 
 // lines holds every line of this process that somebody stands in.
@@ -38,18 +47,35 @@ var lines struct {
 
 // enter goes to the end of the line.
 func (p *place) enter(path string, mechanism oslock.Mechanism, mode oslock.Mode) {
-	p.mode = mode
 	lines.Lock()
 	defer lines.Unlock()
+	l := p.at(path, mechanism, mode)
+	switch {
+	case l.head == nil:
+		l.head = p
+	case l.near.Len() < lineOpen:
+		p.in, p.elem = &l.near, l.near.PushBack(p)
+	default:
+		p.in, p.elem = &l.far, l.far.PushBack(p)
+	}
+}
+
+// pass makes a place a holder that has not stood in line.
+func (p *place) pass(path string, mechanism oslock.Mechanism, mode oslock.Mode) {
+	lines.Lock()
+	defer lines.Unlock()
+	p.at(path, mechanism, mode)
+	p.holds = true
+	*p.holders()++
+}
+
+func (p *place) at(path string, mechanism oslock.Mechanism, mode oslock.Mode) *line {
+	p.mode = mode
 	p.line = lines.byPath[mechanism][path]
 	if p.line == nil {
 		p.line = newLine(path, mechanism)
 	}
-	if p.line.head == nil {
-		p.line.head = p
-	} else {
-		p.behind = p.line.behind.PushBack(p)
-	}
+	return p.line
 }
 
 func newLine(path string, mechanism oslock.Mechanism) *line {
@@ -66,19 +92,28 @@ func newLine(path string, mechanism oslock.Mechanism) *line {
 	return l
 }
 
+// mayOpen reports whether it is time to open the file. If not, the channel
+// receives when that may have changed.
+func (p *place) mayOpen() (bool, <-chan struct{}) {
+	lines.Lock()
+	defer lines.Unlock()
+	return p.waitUnless(p.in != &p.line.far)
+}
+
 // first reports whether it is this place's turn to ask the operating system: it
 // is the head, and no holder of this process stands in its way. If not, the
 // channel receives when that may have changed.
 func (p *place) first() (bool, <-chan struct{}) {
 	lines.Lock()
 	defer lines.Unlock()
-	if p.isNext() {
-		return true, p.turn
-	}
-	if p.turn == nil {
+	return p.waitUnless(p.isNext())
+}
+
+func (p *place) waitUnless(ready bool) (bool, <-chan struct{}) {
+	if !ready && p.turn == nil {
 		p.turn = make(chan struct{}, 1)
 	}
-	return false, p.turn
+	return ready, p.turn
 }
 
 func (p *place) isNext() bool {
@@ -96,8 +131,12 @@ func (p *place) hold() {
 	p.line.call()
 }
 
-// leave gives the place up. It reports whether that woke the next goroutine.
+// leave gives the place up, if there is one. It reports whether that woke the next
+// goroutine.
 func (p *place) leave() (woke bool) {
+	if p.line == nil {
+		return false
+	}
 	lines.Lock()
 	defer lines.Unlock()
 	if p.holds {
@@ -113,18 +152,32 @@ func (p *place) leave() (woke bool) {
 	return p.line.call()
 }
 
-// stepOut takes a waiting place out of the line.
+// stepOut takes a waiting place out of the line, and lets the others move up.
 func (p *place) stepOut() {
 	l := p.line
-	if p.behind != nil {
-		l.behind.Remove(p.behind)
-		return
+	if p.in != nil {
+		p.in.Remove(p.elem)
+		p.in = nil
+	} else {
+		l.head = takeFront(&l.near)
 	}
-	l.head = nil
-	if next := l.behind.Front(); next != nil {
-		l.head = l.behind.Remove(next).(*place)
-		l.head.behind = nil
+	if l.near.Len() < lineOpen {
+		if next := takeFront(&l.far); next != nil {
+			next.in, next.elem = &l.near, l.near.PushBack(next)
+			next.wake()
+		}
 	}
+}
+
+// takeFront takes the first place out of a list; nil if there is none.
+func takeFront(places *list.List) *place {
+	front := places.Front()
+	if front == nil {
+		return nil
+	}
+	p := places.Remove(front).(*place)
+	p.in, p.elem = nil, nil
+	return p
 }
 
 func (p *place) holders() *int {
@@ -136,11 +189,12 @@ func (p *place) holders() *int {
 
 // call wakes the head if it is its turn now.
 func (l *line) call() (woke bool) {
-	if l.head == nil || l.head.turn == nil || !l.head.isNext() {
-		return false
-	}
+	return l.head != nil && l.head.isNext() && l.head.wake()
+}
+
+func (p *place) wake() (woke bool) {
 	select {
-	case l.head.turn <- struct{}{}:
+	case p.turn <- struct{}{}: // never, if there is no channel yet: then it is about to look
 		return true
 	default:
 		return false

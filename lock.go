@@ -17,8 +17,9 @@ type Lock struct {
 	gate     chan struct{} // has one element from the begin of an acquisition to the end of the release
 	known    knowledge     // belongs to who has the gate
 
-	mu   sync.Mutex
-	held *hold // nil while not held
+	mu       sync.Mutex
+	held     *hold  // nil while not held
+	released func() // to be told of the release, once; nil but for the slot of a semaphore
 }
 
 // New makes a Lock on path. A relative path is resolved now: a later change of
@@ -81,13 +82,18 @@ func (l *Lock) Release() error { return l.release(nil) }
 // release calls finish, if there is one, while the lock is still held.
 func (l *Lock) release(finish func() error) error {
 	l.mu.Lock()
-	h := l.held
-	l.held = nil
+	h, released := l.held, l.released
+	l.held, l.released = nil, nil
 	l.mu.Unlock()
 	if h == nil {
 		return nil
 	}
-	defer func() { <-l.gate }()
+	defer func() {
+		<-l.gate
+		if released != nil {
+			released()
+		}
+	}()
 	if err := h.release(finish); err != nil {
 		return &LockError{Op: "release", Path: l.target.name, Err: err}
 	}

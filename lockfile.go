@@ -3,6 +3,7 @@ package portalocker
 import (
 	"errors"
 	"fmt"
+	"os"
 	"syscall"
 
 	"github.com/portalocker/portalocker/internal/oslock"
@@ -79,37 +80,43 @@ func UnlockFile(f FileArgument) error {
 }
 
 func withFD(f FileArgument, use func(fd uintptr) error) error {
-	if f == nil {
+	if isNil(f) {
 		return errors.New("no file: the argument is nil")
 	}
-	if c, ok := f.(syscall.Conn); ok {
-		conn, err := c.SyscallConn()
-		if err != nil {
-			return err
-		}
-		return control(conn, use)
+	c, ok := f.(syscall.Conn)
+	if !ok {
+		return use(f.Fd())
 	}
-	return use(f.Fd())
-}
-
-// control calls use with a descriptor that cannot be closed meanwhile.
-func control(conn syscall.RawConn, use func(fd uintptr) error) error {
-	var useErr error
-	if err := conn.Control(func(fd uintptr) { useErr = use(fd) }); err != nil {
+	conn, err := c.SyscallConn()
+	if err != nil {
 		return err
 	}
+	var useErr error
+	if conn.Control(func(fd uintptr) { useErr = use(fd) }) != nil {
+		return os.ErrClosed // the one reason why a file gives no descriptor
+	}
 	return useErr
+}
+
+func isNil(f FileArgument) bool {
+	file, ok := f.(*os.File)
+	return f == nil || ok && file == nil
 }
 
 func fileError(op string, f FileArgument, err error) error {
 	if err == nil {
 		return nil
 	}
-	name := "nil"
-	if n, ok := f.(interface{ Name() string }); ok {
-		name = n.Name()
-	} else if f != nil {
-		name = fmt.Sprintf("descriptor %d", f.Fd())
+	name := "an open file"
+	switch named, ok := f.(interface{ Name() string }); {
+	case isNil(f):
+		name = "nil"
+	case ok:
+		name = named.Name()
+	default:
+		if fd, ok := f.(FD); ok {
+			name = fmt.Sprintf("descriptor %d", fd)
+		}
 	}
 	return &LockError{Op: op, Path: name, Err: contention(err)}
 }

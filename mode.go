@@ -1,12 +1,10 @@
 package portalocker
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // Mode is how a lock opens its file, in the words of C's fopen and Python's
-// open: one of r, w, a and x, with an optional + and an optional b or t.
+// open: one of r, w, a and x, with an optional + and an optional b or t, in any
+// order.
 //
 //	r   reads an existing file
 //	r+  reads and writes an existing file
@@ -49,7 +47,7 @@ func (m Mode) parse() (access, error) {
 		}
 		verbs++
 	}
-	if verbs != 1 || plus > 1 || kinds > 1 || strings.HasPrefix(string(m), "+") {
+	if verbs != 1 || plus > 1 || kinds > 1 {
 		return access{}, fmt.Errorf("unknown mode %q: use one of r r+ w w+ a a+ x x+, with an optional b or t", string(m))
 	}
 	if plus == 1 {

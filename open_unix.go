@@ -104,10 +104,12 @@ func (t *target) inspect(fd int, a access) (fileID, error) {
 	return fileID{uint64(st.Dev), uint64(st.Ino)}, nil
 }
 
-// identity is the open file's.
+// identity is that of the open file or, before the open, of what the path names.
 func (h *hold) identity() fileID {
 	var st unix.Stat_t
-	if h.id == (fileID{}) && unix.Fstat(int(h.fd), &st) == nil {
+	switch {
+	case h.id != fileID{}:
+	case h.file == nil && unix.Stat(h.path, &st) == nil, h.file != nil && unix.Fstat(int(h.fd), &st) == nil:
 		h.id = fileID{uint64(st.Dev), uint64(st.Ino)}
 	}
 	return h.id

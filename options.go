@@ -15,7 +15,7 @@ const (
 	DefaultTimeout = 5 * time.Second
 
 	// DefaultCheckInterval is how often a waiter looks at the lock when no event
-	// wakes it, unless WithCheckInterval says otherwise.
+	// wakes it, unless WithCheckInterval says otherwise; see there.
 	DefaultCheckInterval = 250 * time.Millisecond
 
 	// Forever is the timeout that never passes. A context can still end the wait.
@@ -73,7 +73,10 @@ type settings struct {
 	lockMode       oslock.Mode // what flags mean
 	mechanism      oslock.Mechanism
 	logger         *slog.Logger
-	err            error // the first bad option
+	slots          bool   // they are for a semaphore, whose files the next two name
+	directory      string //
+	pattern        string //
+	err            error  // the first bad option
 }
 
 // WithMode sets how the file is opened; see Mode. The default is "a".
@@ -110,8 +113,9 @@ func WithTimeout(d time.Duration) Option {
 }
 
 // WithCheckInterval sets how often a waiter looks at the lock when no event wakes
-// it. On Linux events do, and this is only a safety net; elsewhere it is the
-// longest pause between two tries. The default is DefaultCheckInterval.
+// it. On Linux events do, and this is only a safety net, which on local
+// filesystems gets up to 20 times as wide in the course of a long wait; elsewhere it
+// is the longest pause between two tries. The default is DefaultCheckInterval.
 func WithCheckInterval(d time.Duration) Option {
 	return func(s *settings) {
 		s.checkInterval = d

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/portalocker/portalocker"
 )
 
 // sharedDir is a directory that the other user may enter and, if so wanted, write.
@@ -94,6 +96,27 @@ func TestPIDFileInReadOnlyFolder(t *testing.T) {
 	unchanged(t, dir, before)
 	isFree(t, "lock", path+".lock")
 	must(t, p.Wait())
+}
+
+// TestUnreadablePIDFile: it is no reason to say anything else than that the lock is
+// held.
+func TestUnreadablePIDFile(t *testing.T) {
+	for _, m := range []string{"default", "ofd"} { // with which the system tells the PID, and does not
+		t.Run(m, func(t *testing.T) {
+			if !hasMechanism(m) {
+				t.Skip("not on this platform")
+			}
+			path := filepath.Join(sharedDir(t, 0o755), "x.pid")
+			holding := portalocker.NewPIDFileLock(path, portalocker.WithMechanism(mechanismNamed(m)))
+			must(t, holding.Acquire(t.Context()))
+			must(t, os.Chmod(path, 0))
+			must(t, os.Chmod(path+".lock", 0o666))
+			if _, answer := taker(t, "pid", path, "nobody", "mechanism="+m); answer != "locked" {
+				t.Errorf("got %q", answer)
+			}
+			must(t, holding.Release())
+		})
+	}
 }
 
 // TestFilePermissions: a file that may be read only can be locked in mode r, one

@@ -2,9 +2,11 @@ package portalocker
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"os"
 	"sync"
+
+	"github.com/portalocker/portalocker/internal/oslock"
 )
 
 // RLock is a Lock that counts: acquired again, it counts up and gives the same
@@ -21,8 +23,7 @@ type RLock struct {
 	mu    sync.Mutex
 	count int
 	file  *os.File
-	flags LockFlags // how the lock is held
-	mode  Mode      // how its file is open
+	as    heldAs
 }
 
 // NewRLock makes an RLock on path; see New.
@@ -55,8 +56,19 @@ func (l *RLock) Acquire(ctx context.Context, opts ...Option) (*os.File, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.count, l.file, l.flags, l.mode = 1, f, a.flags&^NonBlocking, a.mode
+	l.count, l.file, l.as = 1, f, a.asked()
 	return f, nil
+}
+
+// heldAs is what must be the same for a held RLock to count.
+type heldAs struct {
+	lockMode  oslock.Mode
+	access    access
+	mechanism oslock.Mechanism
+}
+
+func (a *acquisition) asked() heldAs {
+	return heldAs{a.lockMode, a.settings.access, a.mechanism}
 }
 
 // again counts up; the file is nil if the instance does not have the lock.
@@ -66,9 +78,9 @@ func (l *RLock) again(a *acquisition) (*os.File, error) {
 	if l.count == 0 {
 		return nil, nil
 	}
-	if l.flags != a.flags&^NonBlocking || l.mode != a.mode {
-		return nil, &LockError{Op: "acquire", Path: a.name, Err: fmt.Errorf(
-			"held already with flags %#x and mode %q, so it cannot count with flags %#x and mode %q", l.flags, l.mode, a.flags&^NonBlocking, a.mode)}
+	if l.as != a.asked() {
+		return nil, &LockError{Op: "acquire", Path: a.name, Err: errors.New(
+			"held already with other flags, in another mode or by another mechanism, so it cannot count up with these")}
 	}
 	l.count++
 	return l.file, nil

@@ -16,11 +16,11 @@ type target struct {
 
 	// private says that the file belongs to the lock alone and may lie in a
 	// directory that others can write: a symlink in the last component is then
-	// refused, and so is a directory.
+	// refused, and so is a directory, and who has locked the file looks whether the
+	// path still names it.
 	private bool
 
-	// unlinked says that releasing the lock unlinks the file, so that who has
-	// locked it must look whether the path still names it.
+	// unlinked says that releasing the lock unlinks the file.
 	unlinked bool
 }
 

@@ -54,7 +54,6 @@ type prize interface {
 // file.
 func (a *acquisition) take(ctx context.Context) error {
 	if a.onlyOnce() {
-		// Not by the line: "already locked" would be a lie if the lock is free.
 		err := a.try(0)
 		if err == oslock.ErrLocked {
 			return a.lockedBy(nil)
@@ -77,9 +76,10 @@ func (a *acquisition) await(ctx context.Context, prize prize, home *hold) error 
 	for {
 		mine, turn := home.place.first()
 		if !mine {
-			if err := w.sleep(ctx, 0, turn); err != nil {
+			if err := a.waitFor(ctx, turn); err != nil {
 				return err
 			}
+			w.hinted = true
 			continue
 		}
 		now := w.look()
@@ -88,7 +88,7 @@ func (a *acquisition) await(ctx context.Context, prize prize, home *hold) error 
 				w.won = err == nil
 				return err
 			}
-			w.due = now.Add(a.checkInterval)
+			w.due = now.Add(w.safetyNet(now))
 			w.tryAt = w.due
 		}
 		if w.join() {
@@ -132,7 +132,7 @@ func (w *waiter) count(now time.Time) {
 	case w.hinted:
 		w.tryAt = now.Add(time.Duration(ahead) * giveWay) // leave it to those before
 	case first != w.first:
-		w.tryAt = now.Add(w.checkInterval) // the queue moves, so its front is well
+		w.tryAt = now.Add(w.safetyNet(now)) // the queue moves, so its front is well
 	}
 	w.ahead, w.first = ahead, first
 }
@@ -184,7 +184,17 @@ func (w *waiter) nextPause(now time.Time) time.Duration {
 	case w.front && w.ahead > 0:
 		return w.tryAt.Sub(now)
 	}
-	return w.checkInterval
+	return w.safetyNet(now)
+}
+
+// safetyNet is how long to rely on events. Where these are all there is, on local
+// filesystems, the net is only for a holder that unlocks without closing, and gets
+// wider the longer the wait lasts: each look costs more than the whole wait.
+func (w *waiter) safetyNet(now time.Time) time.Duration {
+	if !w.ordered {
+		return w.checkInterval
+	}
+	return max(w.checkInterval, min(now.Sub(w.started)/4, 20*w.checkInterval))
 }
 
 // sleep ends with a hint (or the turn), with the pause, or with an error when the
@@ -224,7 +234,9 @@ func (w *waiter) listen(ctx context.Context, pause time.Duration, turn <-chan st
 
 // leave ends the wait, with whatever result.
 func (w *waiter) leave() {
-	if w.watch != nil {
+	if w.won {
+		w.home.watch = w.watch // to end it takes a while that the new holder need not wait
+	} else if w.watch != nil {
 		w.watch.Close()
 	}
 	w.takeBellDown()
@@ -274,6 +286,28 @@ func (a *acquisition) wakeAfter(pause time.Duration) <-chan time.Time {
 	return a.timer.C
 }
 
+// waitFor waits for a turn in the line of this process, as long as the timeout and
+// the context last.
+func (a *acquisition) waitFor(ctx context.Context, turn <-chan struct{}) error {
+	if a.expired() {
+		return a.lockedBy(nil)
+	}
+	select {
+	case <-turn:
+	case <-a.wakeAfter(0):
+	case <-ctx.Done():
+		return a.lockedBy(endOf(ctx))
+	}
+	return nil
+}
+
+// lockedHere is locked by this process.
+func (a *acquisition) lockedHere(ended error) error {
+	err := a.locked(ended)
+	err.HolderPID, err.HolderCommand = os.Getpid(), commandOf(os.Getpid())
+	return err
+}
+
 // enter takes a lock's gate, which at most one acquisition or holder has. In vain,
 // this process is the one that has the lock.
 func (a *acquisition) enter(ctx context.Context, gate chan<- struct{}) error {
@@ -292,9 +326,7 @@ func (a *acquisition) enter(ctx context.Context, gate chan<- struct{}) error {
 			ended = endOf(ctx)
 		}
 	}
-	err := a.locked(ended)
-	err.HolderPID, err.HolderCommand = os.Getpid(), commandOf(os.Getpid())
-	return err
+	return a.lockedHere(ended)
 }
 
 // try asks the system for the lock. The error is oslock.ErrLocked if somebody
@@ -322,7 +354,11 @@ func (a *acquisition) try(ahead int) error {
 	if err := a.stillNamed(); err != nil {
 		return join(err, oslock.Unlock(h.fd, a.mechanism))
 	}
-	h.place.hold()
+	if h.place.line == nil {
+		h.place.pass(a.path, a.mechanism, a.lockMode)
+	} else {
+		h.place.hold()
+	}
 	return nil
 }
 

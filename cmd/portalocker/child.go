@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// child is the command that runs under a lock.
+type child struct {
+	argv     []string
+	shell    string   // for the shell to run, instead of argv
+	extra    []string // for the environment
+	inherits *os.File // nil for nothing but the standard streams
+	std      streams
+}
+
+// String is the command as --verbose shows it.
+func (c *child) String() string {
+	if c.shell != "" {
+		return fmt.Sprintf("by the shell: %q", c.shell)
+	}
+	return fmt.Sprintf("%q", c.argv)
+}
+
+// run runs the command to its end, and passes signals on to it. The status is the
+// one that this program is to end with; the error is for a command that could not
+// be run.
+func (c *child) run(sigs *signals) (status int, err error) {
+	if c.inherits != nil {
+		if err := inherit(c.inherits); err != nil {
+			return statusOS, err
+		}
+	}
+	cmd := c.prepare()
+	err = cmd.Start()
+	if script := c.asScript(cmd, err); script != nil {
+		cmd = script
+		err = cmd.Start()
+	}
+	if err != nil {
+		return c.notStarted(cmd, err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		select {
+		case sig := <-sigs.c:
+			if err := forward(sig, cmd.Process); err != nil {
+				complain(c.std, fmt.Errorf("cannot pass the signal on to process %d: %v: %w", cmd.Process.Pid, sig, err))
+			}
+		case err := <-ended:
+			if cmd.ProcessState == nil {
+				return statusOS, err
+			}
+			return endStatus(cmd.ProcessState), nil
+		}
+	}
+}
+
+// prepare makes the command, which is not to be found yet if its Err says so.
+func (c *child) prepare() *exec.Cmd {
+	var cmd *exec.Cmd
+	if c.shell != "" {
+		cmd = shellCommand(c.shell)
+	} else {
+		cmd = exec.Command(c.argv[0], c.argv[1:]...)
+	}
+	return c.connect(cmd)
+}
+
+func (c *child) connect(cmd *exec.Cmd) *exec.Cmd {
+	allowDot(cmd)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.std.in, c.std.out, c.std.err
+	cmd.Env = append(os.Environ(), c.extra...) // the last of a name counts
+	return cmd
+}
+
+// asScript is what to run instead when the system does not know the format of the
+// command's file: the shell takes it for a script without a first line that says
+// so, as execvp(3) and with it flock(1) do. It is nil for every other error.
+func (c *child) asScript(cmd *exec.Cmd, err error) *exec.Cmd {
+	if !unknownFormat(err) {
+		return nil
+	}
+	return c.connect(exec.Command("/bin/sh", append([]string{cmd.Path}, cmd.Args[1:]...)...))
+}
+
+func (c *child) notStarted(cmd *exec.Cmd, err error) (int, error) {
+	return startStatus(err), cannotExecute(cmd.Args[0], cmd.Err == nil, err)
+}
+
+// endStatus is the exit status of this program for that of the command.
+func endStatus(state *os.ProcessState) int {
+	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return signalStatus(ws.Signal())
+	}
+	return state.ExitCode()
+}

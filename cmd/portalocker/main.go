@@ -1,0 +1,76 @@
+// Command portalocker holds locks for shell scripts, cron jobs and deployments: it
+// is a superset of flock(1) that runs on every platform. Each subcommand has a file
+// of its own.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// streams are the standard streams of this program and of the commands it runs.
+// They are files, so that a command gets them themselves and nothing is copied.
+type streams struct{ in, out, err *os.File }
+
+func main() {
+	os.Exit(run(os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// run is the whole program; it returns the exit status.
+func run(args []string, std streams) int {
+	root := newRoot(std)
+	root.SetArgs(args)
+	cmd, err := root.ExecuteC()
+	if err == nil {
+		return 0
+	}
+	// What has no status comes from cobra, which only parses: wrong usage.
+	end := &exit{status: statusUsage, err: err}
+	errors.As(err, &end)
+	if end.status == statusUsage && end.err != nil {
+		end.err = fmt.Errorf("%w; see '%s --help'", end.err, cmd.CommandPath())
+	}
+	if end.err != nil {
+		complain(std, end.err)
+	}
+	return end.status
+}
+
+func newRoot(std streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "portalocker",
+		Short: "Locks for scripts: one at a time, on this machine",
+		Long: `portalocker runs commands under a lock on a file, which it shares with every
+program that locks files: flock(1), Python's portalocker, and others.`,
+		Example: `  portalocker run job.lock -- ./backup.sh       one backup at a time; the others wait
+  portalocker run -n job.lock -- ./backup.sh    or do not wait: exit with status 1`,
+		Version:            version(),
+		SilenceErrors:      true, // run reports them
+		SilenceUsage:       true,
+		DisableSuggestions: true, // they take several lines
+		RunE:               func(*cobra.Command, []string) error { return errors.New("no command given") },
+	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.Flags().BoolP("version", "V", false, "print the version")
+	root.SetIn(std.in)
+	root.SetOut(std.out)
+	root.SetErr(std.err)
+	root.AddCommand(newRun(std))
+	root.AddCommand(newLs(std))
+	return root
+}
+
+// version is what the Go command knew when it built this program: a released
+// version, or one made of the commit.
+func version() string {
+	v := "(unknown version)"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		v = info.Main.Version
+	}
+	return fmt.Sprintf("%s (%s %s/%s)", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}

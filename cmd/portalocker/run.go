@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/portalocker/portalocker"
+)
+
+// runOptions is the command line of "portalocker run".
+type runOptions struct {
+	shared, exclusive bool
+	nonblock          bool
+	timeout           timeoutFlag
+	conflict          statusFlag
+	close             bool
+	noFork            bool
+	verbose           bool
+	temp, pid         bool
+	mechanism         mechanismFlag
+
+	lock    string
+	shell   shellFlag // what the shell is to run; "" if there is a command
+	command []string  // and its arguments
+}
+
+func newRun(std streams) *cobra.Command {
+	o := &runOptions{timeout: timeoutFlag(portalocker.Forever), conflict: statusConflict}
+	cmd := &cobra.Command{
+		Use:                   "run [options] LOCK [--] COMMAND [ARG...]",
+		Short:                 "Hold a lock while a command runs",
+		Long:                  runLong,
+		Example:               runExample,
+		DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.parse(cmd, args); err != nil {
+				return err
+			}
+			return o.run(cmd.Context(), std)
+		},
+	}
+	f := cmd.Flags()
+	f.SetInterspersed(false) // what follows LOCK belongs to COMMAND
+	f.SortFlags = false
+	f.BoolVarP(&o.shared, "shared", "s", false, "share the lock with others that do so")
+	f.BoolVarP(&o.exclusive, "exclusive", "x", false, "have the lock alone (default)")
+	f.BoolVarP(&o.nonblock, "nonblock", "n", false, "do not wait: fail if the lock is held")
+	f.VarP(&o.timeout, "timeout", "w", "wait so long at most (default: without limit)")
+	f.VarP(&o.conflict, "conflict-exit-code", "E", "exit status if the lock was not to be had")
+	f.BoolVarP(&o.close, "close", "o", false, "do not pass the lock on to COMMAND")
+	f.BoolVarP(&o.noFork, "no-fork", "F", false, "become COMMAND instead of starting it (not on Windows)")
+	f.VarP(&o.shell, "command", "c", "let the shell run this line")
+	f.BoolVar(&o.verbose, "verbose", false, "tell about the wait: for whom, how long")
+	f.BoolVar(&o.temp, "temp", false, "remove LOCK at the end")
+	f.BoolVar(&o.pid, "pid", false, "LOCK is a PID file, removed at the end, and LOCK.lock the lock")
+	f.Var(&o.mechanism, "mechanism", "what to lock by (default: the platform's own)")
+	noFiles := cobra.FixedCompletions(nil, cobra.ShellCompDirectiveNoFileComp)
+	for flag, complete := range map[string]cobra.CompletionFunc{
+		"mechanism": completeMechanisms, "timeout": noFiles, "conflict-exit-code": noFiles, "command": noFiles,
+	} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, complete) // fails for a flag that is not defined above
+	}
+	return cmd
+}
+
+// parse takes LOCK and COMMAND from the arguments, and reports options that do not
+// go together, before anything is touched.
+func (o *runOptions) parse(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return usageError("no LOCK given")
+	case args[0] == "":
+		return usageError("LOCK is an empty string: a variable that is not set?")
+	}
+	o.lock, o.command = args[0], args[1:]
+	switch rest := o.command; {
+	case len(rest) > 0 && rest[0] == "--":
+		o.command = rest[1:]
+	case len(rest) > 0 && (rest[0] == "-c" || rest[0] == "--command"): // flock(1) has it there
+		if o.shell != "" || len(rest) != 2 {
+			return usageError("%s takes one STRING, and no COMMAND beside it", rest[0])
+		}
+		if err := o.shell.Set(rest[1]); err != nil {
+			return usageError("%s: %w", rest[0], err)
+		}
+		o.command = nil
+	}
+	switch {
+	case o.shell != "" && len(o.command) > 0:
+		return usageError("give a COMMAND or --command, not both")
+	case o.shell == "" && len(o.command) == 0:
+		return usageError("no COMMAND given to run under the lock")
+	}
+	return o.conflicts(cmd.Flags().Changed("timeout"))
+}
+
+func (o *runOptions) conflicts(timeout bool) error {
+	for _, pair := range []struct {
+		both bool
+		text string
+	}{
+		{o.shared && o.exclusive, "--shared and --exclusive exclude each other"},
+		{o.nonblock && timeout, "--nonblock and --timeout exclude each other: --nonblock is --timeout 0"},
+		{o.temp && o.pid, "--temp and --pid exclude each other: a PID file is removed at the end anyway"},
+		{o.pid && o.shared, "--pid and --shared exclude each other: a PID file names one holder"},
+		{o.noFork && o.close, "--no-fork and --close exclude each other: nobody would hold the lock"},
+		{o.noFork && o.temp, "--no-fork and --temp exclude each other: nobody would be left to remove LOCK"},
+		{o.noFork && o.pid, "--no-fork and --pid exclude each other: nobody would be left to remove LOCK"},
+		{o.noFork && !canReplaceProcess, "--no-fork: a program cannot become another one on " + runtime.GOOS},
+	} {
+		if pair.both {
+			return usageError("%s", pair.text)
+		}
+	}
+	if o.nonblock {
+		o.timeout = 0
+	}
+	return nil
+}
+
+// run takes the lock, runs the command and releases the lock.
+func (o *runOptions) run(ctx context.Context, std streams) error {
+	l, err := newLock(o)
+	if err != nil {
+		return err
+	}
+	sigs := catchSignals()
+	defer sigs.stop()
+	sig, err := sigs.cancelling(ctx, func(ctx context.Context) error { return o.acquire(ctx, l, std) })
+	if err == nil && sig != nil {
+		err = errors.Join(stopped{sig}, l.release()) // the lock came, and so did the signal
+	}
+	if err != nil {
+		return lockFailed(err, int(o.conflict))
+	}
+	c := &child{argv: o.command, shell: string(o.shell), extra: l.environment(), std: std}
+	if !o.close {
+		c.inherits = l.file()
+	}
+	if o.verbose {
+		o.tell(std, "running %s", c)
+	}
+	var status int
+	if o.noFork {
+		status, err = c.replace(sigs)
+	} else {
+		status, err = c.run(sigs)
+	}
+	if err != nil {
+		complain(std, err)
+	}
+	if err := l.release(); err != nil {
+		complain(std, err)
+		if status == 0 {
+			status = statusOS
+		}
+	}
+	if status == 0 {
+		return nil
+	}
+	return &exit{status: status}
+}
+
+func (o *runOptions) acquire(ctx context.Context, l lock, std streams) error {
+	timeout := time.Duration(o.timeout)
+	if !o.verbose || timeout == 0 {
+		return l.acquire(ctx, timeout)
+	}
+	begin := time.Now()
+	err := l.acquire(ctx, 0)
+	if errors.Is(err, portalocker.ErrAlreadyLocked) && ctx.Err() == nil {
+		limit := "without limit"
+		if timeout != portalocker.Forever {
+			limit = fmt.Sprintf("at most %v", timeout)
+		}
+		o.tell(std, "%v; waiting %s", err, limit)
+		err = l.acquire(ctx, timeout)
+	}
+	if err == nil {
+		o.tell(std, "got the lock %q after %v", o.lock, time.Since(begin).Round(time.Microsecond))
+	}
+	return err
+}
+
+func (o *runOptions) tell(std streams, format string, args ...any) {
+	complain(std, fmt.Errorf(format, args...))
+}
+
+var runLong = strings.TrimSpace(`
+Hold a lock on the file LOCK while COMMAND runs, and exit with its status.
+
+LOCK is created if it is not there, never changed, and stays (but see --temp). It
+can be a directory. Options come before LOCK; all that follows belongs to COMMAND.
+
+COMMAND finds the full path of the lock in PORTALOCKER_LOCK. It inherits the open
+lock file, so that the lock stays with COMMAND if portalocker is killed (not with
+--close, --pid or --mechanism posix, and not on Windows). When COMMAND ends, the
+lock is released, also if COMMAND has left processes in the background: in that,
+portalocker differs from flock(1). With --no-fork there is no portalocker any more,
+and the lock lasts until the last process that inherited it has closed it.
+
+SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to COMMAND, and
+end the wait before it. A key (Ctrl-C) that the terminal has already turned into a
+signal to COMMAND is not passed on once more, nor is anything on Windows, where the
+console reaches all its programs itself.
+
+--pid writes the PID of portalocker, not of COMMAND, to LOCK; signals reach COMMAND.
+--command uses $SHELL, or /bin/sh if that is not set; on Windows %ComSpec%.
+
+If the lock is held, standard error says who has it, where the system tells.
+
+Exit status: that of COMMAND, and as with flock(1)
+  1    the lock was not to be had in time (see --conflict-exit-code)
+  64   wrong usage
+  65   the file cannot be locked, for instance not on its filesystem
+  66   the lock file cannot be opened: no such folder, no permission, a device
+  69   COMMAND cannot be executed
+  71   the system is out of something: descriptors, memory, processes, locks; or the
+       lock could not be released properly
+  73   the lock file cannot be created: read-only or full filesystem
+  128+N  signal N ended COMMAND, or the wait`)
+
+var runExample = strings.Trim(`
+  portalocker run job.lock -- ./backup.sh --full          one at a time, others wait
+  portalocker run -n job.lock -- ./backup.sh              or give up at once
+  portalocker run -w 90s -E 75 job.lock -- ./backup.sh    or after 90 seconds, with status 75
+  portalocker run -s data.lock -- ./report.sh             many readers, no writer
+  portalocker run job.lock -c 'dump | gzip > dump.gz'     a line for the shell
+  portalocker run --pid /run/job.pid -- ./server          and 'kill $(cat /run/job.pid)'
+  portalocker run -F job.lock -- ./server                 the server is the only process`, "\n")

@@ -1,0 +1,169 @@
+package portalocker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/portalocker/portalocker/internal/notify"
+	"github.com/portalocker/portalocker/internal/oslock"
+)
+
+// slotSearch is one acquisition of a semaphore: a prize that any of its slots is.
+// The acquisition's own file is the first slot's, where the processes queue, and
+// which it does not lock.
+type slotSearch struct {
+	*acquisition
+	slots    []target
+	next     int  // where the next search begins
+	searched bool // all slots have been tried since they are watched
+
+	found int   // the slot that was had
+	hold  *hold // and its hold
+}
+
+// tickSlots is how many slots a waiter tries when nothing but the clock has woken
+// it: a safety net need not cost as much as a search of all.
+const tickSlots = 32
+
+// run finds a slot and takes it.
+func (s *slotSearch) run(ctx context.Context) error {
+	if s.onlyOnce() {
+		err := s.try(len(s.slots))
+		if err == oslock.ErrLocked {
+			return s.full(s.locked(nil))
+		}
+		return err
+	}
+	home := &s.acquisition.hold
+	home.target, home.mechanism = s.target, s.mechanism
+	// A line of its own: that of the path is for those who want this one slot.
+	home.place.enter(s.path+"\x00slots", s.mechanism, oslock.Shared)
+	err := s.openInTurn(ctx)
+	if err != nil {
+		home.place.leave()
+		return s.full(err)
+	}
+	err = s.await(ctx, s, home)
+	for opened := 1; err != nil && s.worthReopening(ctx, err, opened); opened++ {
+		reopenErr := oslock.Close(home.file, s.mechanism)
+		if reopenErr == nil {
+			reopenErr = s.open()
+		}
+		if reopenErr != nil {
+			home.place.leave()
+			return reopenErr
+		}
+		err = s.await(ctx, s, home)
+	}
+	dropErr := home.drop()
+	if err == nil && dropErr != nil {
+		dropErr = join(dropErr, s.hold.drop())
+	}
+	return join(s.full(err), dropErr)
+}
+
+// full says of a semaphore what ErrAlreadyLocked says of a lock.
+func (s *slotSearch) full(err error) error {
+	if e := (*LockError)(nil); errors.As(err, &e) && e.Err == ErrAlreadyLocked && len(s.slots) > 1 {
+		e.Err, e.HolderPID, e.HolderCommand = fmt.Errorf("all %d slots are taken: %w", len(s.slots), ErrAlreadyLocked), 0, ""
+	}
+	return err
+}
+
+func (s *slotSearch) watch() (*notify.Watch, error) {
+	paths := make([]string, len(s.slots))
+	for i := range s.slots {
+		paths[i] = s.slots[i].path
+	}
+	s.searched = false
+	return notify.NewPaths(paths)
+}
+
+// ask tries the slots that may be free: those that a hint came for, all of them
+// when it is not known which, and some after a while without a hint.
+func (s *slotSearch) ask(w *waiter) error {
+	if w.watch == nil {
+		return s.try(len(s.slots))
+	}
+	fired, all := w.watch.Fired()
+	if s.searched && !all && len(fired) > 0 {
+		for _, i := range fired {
+			if err := s.trySlot(i); err != oslock.ErrLocked {
+				return err
+			}
+		}
+		return oslock.ErrLocked
+	}
+	if s.searched && !all && !w.hinted {
+		return s.try(tickSlots)
+	}
+	s.searched = true
+	return s.try(len(s.slots))
+}
+
+// try tries n slots, from where the last search ended.
+func (s *slotSearch) try(n int) error {
+	for range min(n, len(s.slots)) {
+		i := s.next
+		s.next = (s.next + 1) % len(s.slots)
+		if err := s.trySlot(i); err != oslock.ErrLocked {
+			return err
+		}
+	}
+	return oslock.ErrLocked
+}
+
+func (s *slotSearch) trySlot(i int) error {
+	one := &acquisition{target: &s.slots[i], settings: s.settings, known: &knowledge{}, access: s.access, started: s.started}
+	one.hold.target, one.hold.mechanism = one.target, one.mechanism
+	for opened := 1; ; opened++ {
+		if err := one.open(); err != nil {
+			return err
+		}
+		err := one.try(0)
+		if err == nil {
+			s.found, s.hold = i, &one.hold
+			return nil
+		}
+		dropErr := one.hold.drop()
+		if errors.Is(err, errReplaced) && dropErr == nil && opened < replacedLimit {
+			continue
+		}
+		if err == oslock.ErrLocked && dropErr == nil {
+			return err
+		}
+		return join(err, dropErr)
+	}
+}
+
+var patternField = regexp.MustCompile(`\{\{|\}\}|\{([^{}]*)\}|[{}]`)
+
+var numberField = regexp.MustCompile(`^number(?::(0?)([0-9]{0,2})d?)?$`)
+
+// expandPattern writes a file name for a slot, by what str.format of Python takes
+// of such a pattern.
+func expandPattern(pattern, name string, number int) (string, error) {
+	var err error
+	file := patternField.ReplaceAllStringFunc(pattern, func(field string) string {
+		inner := strings.Trim(field, "{}")
+		switch width := numberField.FindStringSubmatch(inner); {
+		case field == "{{":
+			return "{"
+		case field == "}}":
+			return "}"
+		case inner == "name" && len(field) > 1:
+			return name
+		case width != nil && len(field) > 1:
+			return fmt.Sprintf("%"+width[1]+width[2]+"d", number)
+		}
+		err = fmt.Errorf("WithFilenamePattern(%q): %q is neither {name} nor {number}, which may have a width as in {number:02d}", pattern, field)
+		return ""
+	})
+	if err == nil && (file == "" || strings.ContainsAny(file, `/\`)) {
+		err = fmt.Errorf("WithFilenamePattern(%q): %q is no file name; WithDirectory says where the files are", pattern, file)
+	}
+	return file, err
+}
