@@ -100,6 +100,20 @@ func (l *Lock) release(finish func() error) error {
 	return nil
 }
 
+// Path is the absolute path of the lock's file.
+func (l *Lock) Path() string { return l.target.path }
+
+// File is the open file that Acquire gave; nil while the lock is not held. A
+// process that inherits it keeps the lock alive.
+func (l *Lock) File() *os.File {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held == nil {
+		return nil
+	}
+	return l.held.file
+}
+
 // Do acquires the lock, runs fn, and releases the lock, also when fn panics. It
 // returns what fn and the release report, joined; if the lock is not to be had,
 // fn does not run. fn gets ctx unchanged: a file lock cannot be lost.

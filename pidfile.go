@@ -153,14 +153,7 @@ func (l *PIDFileLock) Release() error {
 
 // File is the open file that the lock is on, which is not the PID file; nil while
 // the lock is not held. A process that inherits it keeps the lock alive.
-func (l *PIDFileLock) File() *os.File {
-	l.lock.mu.Lock()
-	defer l.lock.mu.Unlock()
-	if l.lock.held == nil {
-		return nil
-	}
-	return l.lock.held.file
-}
+func (l *PIDFileLock) File() *os.File { return l.lock.File() }
 
 // Do acquires the lock, runs fn, and releases the lock; see Lock.Do.
 func (l *PIDFileLock) Do(ctx context.Context, fn func(ctx context.Context) error) error {

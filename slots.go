@@ -17,8 +17,9 @@ import (
 type slotSearch struct {
 	*acquisition
 	slots    []target
-	next     int  // where the next search begins
-	searched bool // all slots have been tried since they are watched
+	next     int            // where the next search begins
+	opened   []*acquisition // of the slots, while this waits: to close a file is a hint for every waiter, this one too
+	searched bool           // all slots have been tried since they are watched
 
 	found int   // the slot that was had
 	hold  *hold // and its hold
@@ -58,6 +59,11 @@ func (s *slotSearch) run(ctx context.Context) error {
 		}
 		err = s.await(ctx, s, home)
 	}
+	for _, one := range s.opened {
+		if one != nil && &one.hold != s.hold {
+			_ = one.hold.drop() // not locked, not written
+		}
+	}
 	dropErr := home.drop()
 	if err == nil && dropErr != nil {
 		dropErr = join(dropErr, s.hold.drop())
@@ -85,6 +91,9 @@ func (s *slotSearch) watch() (*notify.Watch, error) {
 // ask tries the slots that may be free: those that a hint came for, all of them
 // when it is not known which, and some after a while without a hint.
 func (s *slotSearch) ask(w *waiter) error {
+	if w.outside && s.opened == nil {
+		s.opened = make([]*acquisition, len(s.slots))
+	}
 	if w.watch == nil {
 		return s.try(len(s.slots))
 	}
@@ -117,26 +126,40 @@ func (s *slotSearch) try(n int) error {
 }
 
 func (s *slotSearch) trySlot(i int) error {
-	one := &acquisition{target: &s.slots[i], settings: s.settings, known: &knowledge{}, access: s.access, started: s.started}
-	one.hold.target, one.hold.mechanism = one.target, one.mechanism
-	for opened := 1; ; opened++ {
-		if err := one.open(); err != nil {
+	for replaced := 0; ; replaced++ {
+		one, err := s.openSlot(i)
+		if err != nil {
 			return err
 		}
-		err := one.try(0)
+		err = one.try(0)
 		if err == nil {
 			s.found, s.hold = i, &one.hold
 			return nil
 		}
-		dropErr := one.hold.drop()
-		if errors.Is(err, errReplaced) && dropErr == nil && opened < replacedLimit {
-			continue
-		}
-		if err == oslock.ErrLocked && dropErr == nil {
+		if err == oslock.ErrLocked && s.opened != nil {
+			s.opened[i] = one
 			return err
 		}
-		return join(err, dropErr)
+		if s.opened != nil {
+			s.opened[i] = nil
+		}
+		if dropErr := one.hold.drop(); dropErr != nil {
+			return join(err, dropErr)
+		}
+		if !errors.Is(err, errReplaced) || replaced >= replacedLimit {
+			return err
+		}
 	}
+}
+
+// openSlot gives a slot as an acquisition of its own that has opened its file.
+func (s *slotSearch) openSlot(i int) (*acquisition, error) {
+	if s.opened != nil && s.opened[i] != nil {
+		return s.opened[i], nil
+	}
+	one := &acquisition{target: &s.slots[i], settings: s.settings, known: &knowledge{}, access: s.access, started: s.started}
+	one.hold.target, one.hold.mechanism = one.target, one.mechanism
+	return one, one.open()
 }
 
 var patternField = regexp.MustCompile(`\{\{|\}\}|\{([^{}]*)\}|[{}]`)

@@ -83,7 +83,8 @@ func Command(t testing.TB, role string, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self, args...)
-	cmd.Env = append(os.Environ(), roleVariable+"="+role)
+	// A process with the race detector would sleep a second at its end.
+	cmd.Env = append(os.Environ(), roleVariable+"="+role, "GORACE=atexit_sleep_ms=0")
 	return cmd
 }
 
