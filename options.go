@@ -114,7 +114,7 @@ func WithTimeout(d time.Duration) Option {
 
 // WithCheckInterval sets how often a waiter looks at the lock when no event wakes
 // it. On Linux events do, and this is only a safety net, which on local
-// filesystems gets up to 20 times as wide in the course of a long wait; elsewhere it
+// filesystems gets up to 60 times as wide in the course of a long wait; elsewhere it
 // is the longest pause between two tries. The default is DefaultCheckInterval.
 func WithCheckInterval(d time.Duration) Option {
 	return func(s *settings) {

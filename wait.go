@@ -194,7 +194,7 @@ func (w *waiter) safetyNet(now time.Time) time.Duration {
 	if !w.ordered {
 		return w.checkInterval
 	}
-	return max(w.checkInterval, min(now.Sub(w.started)/4, 20*w.checkInterval))
+	return max(w.checkInterval, min(now.Sub(w.started)/2, 60*w.checkInterval))
 }
 
 // sleep ends with a hint (or the turn), with the pause, or with an error when the
