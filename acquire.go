@@ -113,7 +113,7 @@ func (a *acquisition) run(ctx context.Context) (*hold, error) {
 	err = a.take(ctx)
 	for opened := 1; err != nil && a.worthReopening(ctx, err, opened); opened++ {
 		// The place in this process's line is kept; the file is exchanged.
-		reopenErr := oslock.Close(h.file, h.mechanism)
+		reopenErr := oslock.Close(h.file)
 		if reopenErr == nil {
 			reopenErr = a.open()
 		}
@@ -253,11 +253,14 @@ func (h *hold) drop() error {
 	var unlockErr error
 	if h.place.holds {
 		unlockErr = withFD(h.file, func(fd uintptr) error { return oslock.Unlock(fd, h.mechanism) })
+		if errors.Is(unlockErr, os.ErrClosed) {
+			oslock.Forget(h.id.dev, h.id.ino, h.fd)
+		}
 	}
 	if h.place.leave() {
 		runtime.Gosched() // to the one that was woken: the lock is free, and the close can wait
 	}
-	err := join(unlockErr, oslock.Close(h.file, h.mechanism))
+	err := join(unlockErr, oslock.Close(h.file))
 	if h.watch != nil {
 		h.watch.Close()
 	}

@@ -44,7 +44,7 @@ type LockError struct {
 // Error is one line: what, where, who and how long.
 func (e *LockError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s: %v", e.Op, printable(e.Path), e.Err)
+	fmt.Fprintf(&b, "%s %s: %s", e.Op, printable(e.Path), oneLine(e.Err))
 	if e.HolderPID > 0 {
 		fmt.Fprintf(&b, " by pid %d", e.HolderPID)
 		if e.HolderCommand != "" {
@@ -55,7 +55,7 @@ func (e *LockError) Error() string {
 		fmt.Fprintf(&b, ", gave up after %v", rounded(e.Waited))
 	}
 	if e.ended != nil {
-		fmt.Fprintf(&b, ": %v", e.ended)
+		fmt.Fprintf(&b, ": %s", oneLine(e.ended))
 	}
 	return b.String()
 }
@@ -95,6 +95,20 @@ func rounded(d time.Duration) time.Duration {
 		unit *= 10
 	}
 	return d.Round(unit)
+}
+
+// oneLine is an error's message without what would break a line or speak to the
+// terminal: errors from below may name files.
+func oneLine(err error) string {
+	if err == nil {
+		return "unknown error"
+	}
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, strings.ReplaceAll(err.Error(), "\n", "; "))
 }
 
 // printable quotes names that would break a message of one line or speak to the

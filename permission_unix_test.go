@@ -52,7 +52,7 @@ func TestReadOnlyFolder(t *testing.T) {
 				t.Errorf("got %q", answer)
 			}
 			unchanged(t, dir, nil)
-			must(t, p.Wait())
+			p.Kill()
 		})
 	}
 }
@@ -95,7 +95,7 @@ func TestPIDFileInReadOnlyFolder(t *testing.T) {
 	}
 	unchanged(t, dir, before)
 	isFree(t, "lock", path+".lock")
-	must(t, p.Wait())
+	p.Kill()
 }
 
 // TestUnreadablePIDFile: it is no reason to say anything else than that the lock is
@@ -145,11 +145,22 @@ func TestFilePermissions(t *testing.T) {
 			if !strings.HasPrefix(answer, test.answer) || answer != "ok" && !strings.Contains(answer, "permission denied") {
 				t.Errorf("got %q", answer)
 			}
-			must(t, p.Wait())
+			p.Kill()
 			if info, err := os.Stat(path); err != nil || (info.Size() == 0) != (test.mode == "w" && answer == "ok") {
 				t.Errorf("the file has %d bytes, %v", info.Size(), err)
 			}
 		})
+	}
+}
+
+// TestUnreadableDirectory: a directory is opened for reading, whatever the mode, and
+// the error is that of this.
+func TestUnreadableDirectory(t *testing.T) {
+	for _, mode := range []string{"a", "a+", "r"} {
+		dir := sharedDir(t, 0o311)
+		if _, answer := taker(t, "lock", dir, "nobody", "mode="+mode); !strings.Contains(answer, "permission denied") {
+			t.Errorf("mode %s: %q", mode, answer)
+		}
 	}
 }
 
@@ -170,7 +181,7 @@ func TestExclusiveNeedsWriting(t *testing.T) {
 			if _, answer := taker(t, "lock", path, "mechanism="+m); answer != "locked" {
 				t.Errorf("and then, in another process: %q", answer)
 			}
-			must(t, p.Wait())
+			p.Kill()
 
 			must(t, os.Chmod(path, 0o444))
 			if _, answer = taker(t, "lock", path, "nobody", "mode=r", "mechanism="+m, "shared"); answer != "ok" {

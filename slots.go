@@ -20,6 +20,7 @@ type slotSearch struct {
 	next     int            // where the next search begins
 	opened   []*acquisition // of the slots, while this waits: to close a file is a hint for every waiter, this one too
 	searched bool           // all slots have been tried since they are watched
+	fired    []int          // those that the last hint came for
 
 	found int   // the slot that was had
 	hold  *hold // and its hold
@@ -49,7 +50,7 @@ func (s *slotSearch) run(ctx context.Context) error {
 	}
 	err = s.await(ctx, s, home)
 	for opened := 1; err != nil && s.worthReopening(ctx, err, opened); opened++ {
-		reopenErr := oslock.Close(home.file, s.mechanism)
+		reopenErr := oslock.Close(home.file)
 		if reopenErr == nil {
 			reopenErr = s.open()
 		}
@@ -98,19 +99,22 @@ func (s *slotSearch) ask(w *waiter) error {
 		return s.try(len(s.slots))
 	}
 	fired, all := w.watch.Fired()
-	if s.searched && !all && len(fired) > 0 {
-		for _, i := range fired {
-			if err := s.trySlot(i); err != oslock.ErrLocked {
-				return err
-			}
+	if all || !s.searched || w.hinted && len(fired) == 0 {
+		s.searched = true
+		return s.try(len(s.slots))
+	}
+	if len(fired) > 0 {
+		s.fired = fired
+	}
+	for _, i := range s.fired { // once more those of the last hint, which may have come too early
+		if err := s.trySlot(i); err != oslock.ErrLocked {
+			return err
 		}
+	}
+	if w.hinted {
 		return oslock.ErrLocked
 	}
-	if s.searched && !all && !w.hinted {
-		return s.try(tickSlots)
-	}
-	s.searched = true
-	return s.try(len(s.slots))
+	return s.try(tickSlots)
 }
 
 // try tries n slots, from where the last search ended.

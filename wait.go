@@ -34,6 +34,7 @@ type waiter struct {
 	bell  *notify.Bell  // nil unless behind the front, and where there are none
 	rung  bool          // the bell was rung
 	pause time.Duration // the last one of those that grow
+	soon  time.Duration // the next of a few short ones after a hint; 0 for none
 }
 
 // prize is what is waited for: a file's lock, or any slot of a semaphore.
@@ -90,6 +91,9 @@ func (a *acquisition) await(ctx context.Context, prize prize, home *hold) error 
 			}
 			w.due = now.Add(w.safetyNet(now))
 			w.tryAt = w.due
+			if w.hinted && w.outside {
+				w.soon = firstPause
+			}
 		}
 		if w.join() {
 			w.hinted = true // what happened before there was a watch gave no hint
@@ -183,6 +187,15 @@ func (w *waiter) nextPause(now time.Time) time.Duration {
 		return w.pause
 	case w.front && w.ahead > 0:
 		return w.tryAt.Sub(now)
+	case w.soon > 0:
+		// When a process dies, the kernel tells of the close of its files a moment
+		// before it drops their locks (__fput of Linux's fs/file_table.c), so a hint
+		// may come too early by as long as that is kept from going on.
+		pause := w.soon
+		if w.soon *= 4; w.soon > 64*firstPause {
+			w.soon = 0
+		}
+		return min(pause, w.safetyNet(now))
 	}
 	return w.safetyNet(now)
 }

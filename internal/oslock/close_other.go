@@ -4,5 +4,8 @@ package oslock
 
 import "os"
 
-// Close closes a file that was, or was to be, locked by the mechanism.
-func Close(f *os.File, _ Mechanism) error { return f.Close() }
+// Close closes a file that was, or was to be, locked.
+func Close(f *os.File) error { return f.Close() }
+
+// Forget has nothing to forget here.
+func Forget(dev, ino uint64, fd uintptr) {}

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -130,14 +129,18 @@ func newFile(t *testing.T) string {
 	return path
 }
 
-// open opens the file once more, until the end of the test.
+// open opens the file once more, until the end of the test. It is unlocked then:
+// with POSIX a lock whose descriptor just goes away is a test of its own.
 func open(t *testing.T, path string) *os.File {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = f.Close() }) // many tests close it themselves
+	t.Cleanup(func() { // where the test has not done so itself
+		_ = oslock.Unlock(f.Fd(), oslock.POSIX)
+		_ = f.Close()
+	})
 	return f
 }
 
@@ -154,16 +157,5 @@ func mustBeLocked(t *testing.T, err error) {
 	t.Helper()
 	if !errors.Is(err, oslock.ErrLocked) {
 		t.Fatalf("got %v, not %v", err, oslock.ErrLocked)
-	}
-}
-
-// eventually waits for what no event tells of, up to a limit that only a hang
-// meets.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("it never came that %s", what)
-		}
 	}
 }

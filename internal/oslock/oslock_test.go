@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/portalocker/portalocker/internal/oslock"
@@ -55,14 +56,17 @@ func TestUnlockWhatIsNotHeld(t *testing.T) {
 	})
 }
 
-// TestCloseReleases: closing without unlocking gives the lock back.
+// TestCloseReleases: closing without unlocking gives the lock back, and closes.
 func TestCloseReleases(t *testing.T) {
 	overMechanisms(t, func(t *testing.T, m oslock.Mechanism) {
 		path := newFile(t)
 		a, other := open(t, path), start(t, m, path)
 		must(t, oslock.Try(a.Fd(), m, oslock.Exclusive))
-		must(t, a.Close())
+		must(t, oslock.Close(a))
 		ask(t, other, "try exclusive", "ok")
+		if _, err := a.Stat(); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("after Close the file answers %v", err)
+		}
 	})
 }
 
@@ -98,17 +102,17 @@ func TestBlockInOneProcess(t *testing.T) {
 		path := newFile(t)
 		a, b := open(t, path), open(t, path)
 		must(t, oslock.Try(a.Fd(), m, oslock.Exclusive))
-		unlocked := false // written and read under the lock only
+		var unlocked atomic.Bool
 		got := make(chan error, 1)
 		go func() {
 			err := oslock.Block(b.Fd(), m, oslock.Shared)
-			if err == nil && !unlocked {
+			if err == nil && !unlocked.Load() {
 				err = errors.New("two holders at once")
 			}
 			got <- err
 		}()
 		waitsInKernel(t, m, a)
-		unlocked = true
+		unlocked.Store(true)
 		must(t, oslock.Unlock(a.Fd(), m))
 		must(t, <-got)
 		mustBeLocked(t, oslock.Try(a.Fd(), m, oslock.Exclusive))
@@ -186,7 +190,7 @@ func TestDefault(t *testing.T) {
 	mustBeLocked(t, oslock.Try(b.Fd(), m, oslock.Exclusive))
 	must(t, oslock.Unlock(a.Fd(), oslock.Default))
 	must(t, oslock.Block(b.Fd(), oslock.Default, oslock.Exclusive))
-	must(t, oslock.Close(b, oslock.Default))
+	must(t, oslock.Close(b))
 	must(t, oslock.Try(a.Fd(), m, oslock.Exclusive))
 }
 
@@ -194,11 +198,11 @@ func TestDefault(t *testing.T) {
 func TestClose(t *testing.T) {
 	overMechanisms(t, func(t *testing.T, m oslock.Mechanism) {
 		f := open(t, newFile(t))
-		must(t, oslock.Close(f, m))
+		must(t, oslock.Close(f))
 		if _, err := f.Stat(); !errors.Is(err, os.ErrClosed) {
 			t.Errorf("after Close the file answers %v", err)
 		}
-		if err := oslock.Close(f, m); !errors.Is(err, os.ErrClosed) {
+		if err := oslock.Close(f); !errors.Is(err, os.ErrClosed) {
 			t.Errorf("a second Close: %v", err)
 		}
 	})

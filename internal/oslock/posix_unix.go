@@ -37,6 +37,27 @@ func posixTry(fd uintptr, mode Mode) error {
 	}
 	posix.Lock()
 	defer posix.Unlock()
+	err = posixTryLocked(fd, id, mode)
+	if file := posix.files[id]; err == ErrLocked && file != nil && file.dropped() {
+		// A descriptor was closed behind our back, and with it all locks went.
+		delete(posix.files, id)
+		err = posixTryLocked(fd, id, mode)
+		file.closeAll()
+	}
+	return err
+}
+
+// dropped says that the kernel has none of the locks that the table has.
+func (f *posixFile) dropped() bool {
+	for fd := range f.locks {
+		if !posixDropped(fd) {
+			return false
+		}
+	}
+	return true
+}
+
+func posixTryLocked(fd uintptr, id inode, mode Mode) error {
 	file := posix.files[id]
 	if file == nil {
 		file = &posixFile{locks: map[uintptr]Mode{}}
@@ -87,37 +108,65 @@ func posixUnlock(fd uintptr) error {
 	}
 	err = fcntlLock(fd, unix.F_SETLK, unix.F_UNLCK)
 	delete(posix.files, id)
-	for _, f := range file.closes {
-		_ = f.Close() // nobody is left to tell; what the holder wrote, its own Close reported
-	}
+	file.closeAll()
 	return err
 }
 
-// Close closes a file that was, or was to be, locked by the mechanism. With
-// POSIX, a file that others of this process still hold is closed after them.
-func Close(f *os.File, m Mechanism) error {
-	if m, _ = Resolve(m); m != POSIX {
-		return f.Close()
+// closeAll does the closes that have waited. Nobody is left to tell of an error;
+// what a holder wrote, its own close reported.
+func (f *posixFile) closeAll() {
+	for _, file := range f.closes {
+		_ = file.Close()
 	}
-	var id inode
-	conn, err := f.SyscallConn()
-	if err == nil {
-		var statErr error
-		err = conn.Control(func(fd uintptr) { id, statErr = inodeOf(fd) })
-		if err == nil {
-			err = statErr
+	f.closes = nil
+}
+
+// Forget tells that a descriptor of an inode was closed by somebody else, with
+// whatever lock it had: its number may mean another file by now.
+func Forget(dev, ino uint64, fd uintptr) {
+	posix.Lock()
+	defer posix.Unlock()
+	id := inode{dev, ino}
+	if file := posix.files[id]; file != nil {
+		delete(file.locks, fd)
+		if len(file.locks) == 0 {
+			delete(posix.files, id)
+			file.closeAll()
 		}
 	}
+}
+
+// Close closes a file that was, or was to be, locked. If this process has a POSIX
+// lock on the inode, by whatever descriptor, the close waits for its end.
+func Close(f *os.File) error {
+	posix.Lock()
+	defer posix.Unlock()
+	if len(posix.files) == 0 {
+		return f.Close()
+	}
+	conn, err := f.SyscallConn()
 	if err != nil {
 		return f.Close()
 	}
-	posix.Lock()
-	defer posix.Unlock()
-	if file := posix.files[id]; file != nil {
-		file.closes = append(file.closes, f)
-		return nil
+	var file *posixFile
+	var id inode
+	err = conn.Control(func(fd uintptr) {
+		if id, err = inodeOf(fd); err != nil {
+			return
+		}
+		if file = posix.files[id]; file != nil {
+			delete(file.locks, fd) // its own lock ends with it
+		}
+	})
+	if err != nil || file == nil {
+		return f.Close()
 	}
-	return f.Close()
+	file.closes = append(file.closes, f)
+	if len(file.locks) == 0 {
+		delete(posix.files, id)
+		file.closeAll()
+	}
+	return nil
 }
 
 func inodeOf(fd uintptr) (inode, error) {

@@ -26,8 +26,8 @@ func TestPOSIXCloseOfAnother(t *testing.T) {
 	a, b, c, other := open(t, path), open(t, path), open(t, path), start(t, oslock.POSIX, path)
 	must(t, oslock.Try(a.Fd(), oslock.POSIX, oslock.Exclusive))
 	mustBeLocked(t, oslock.Try(b.Fd(), oslock.POSIX, oslock.Exclusive))
-	must(t, oslock.Close(b, oslock.POSIX))
-	must(t, oslock.Close(c, oslock.POSIX))
+	must(t, oslock.Close(b))
+	must(t, oslock.Close(c))
 	ask(t, other, "try exclusive", "locked")
 	ask(t, other, "try shared", "locked")
 	must(t, oslock.Unlock(a.Fd(), oslock.POSIX))
@@ -48,12 +48,12 @@ func TestPOSIXShared(t *testing.T) {
 	must(t, oslock.Try(a.Fd(), oslock.POSIX, oslock.Shared))
 	must(t, oslock.Try(b.Fd(), oslock.POSIX, oslock.Shared))
 	must(t, oslock.Unlock(a.Fd(), oslock.POSIX))
-	must(t, oslock.Close(a, oslock.POSIX))
+	must(t, oslock.Close(a))
 	ask(t, other, "try exclusive", "locked")
 	ask(t, other, "try shared", "ok")
 	ask(t, other, "unlock", "ok")
 	must(t, oslock.Unlock(b.Fd(), oslock.POSIX))
-	must(t, oslock.Close(b, oslock.POSIX))
+	must(t, oslock.Close(b))
 	ask(t, other, "try exclusive", "ok")
 	if stillOpen(a) || stillOpen(b) {
 		t.Error("a file is still open")
@@ -66,7 +66,7 @@ func TestPOSIXOtherFiles(t *testing.T) {
 	must(t, oslock.Try(a.Fd(), oslock.POSIX, oslock.Exclusive))
 	must(t, oslock.Try(b.Fd(), oslock.POSIX, oslock.Exclusive))
 	must(t, oslock.Unlock(b.Fd(), oslock.POSIX))
-	must(t, oslock.Close(b, oslock.POSIX))
+	must(t, oslock.Close(b))
 	if stillOpen(b) {
 		t.Error("the close waits for a lock on another file")
 	}
@@ -92,16 +92,41 @@ func TestPOSIXClosedBehindItsBackAndTaken(t *testing.T) {
 	path := newFile(t)
 	a, b, c, other := open(t, path), open(t, path), open(t, path), start(t, oslock.POSIX, path)
 	must(t, oslock.Try(a.Fd(), oslock.POSIX, oslock.Exclusive))
-	must(t, oslock.Close(c, oslock.POSIX)) // has to wait for a
+	must(t, oslock.Close(c)) // has to wait for a
 	must(t, a.Close())
 	ask(t, other, "try exclusive", "ok")
 	mustBeLocked(t, oslock.Try(b.Fd(), oslock.POSIX, oslock.Exclusive))
-	must(t, oslock.Close(b, oslock.POSIX))
+	must(t, oslock.Close(b))
 	if stillOpen(b) {
 		t.Error("a file stays open although this process has no lock on it")
 	}
 	if stillOpen(c) {
 		t.Error("a close waits although this process has no lock any more")
+	}
+}
+
+// TestPOSIXReusedNumber: the number of the descriptor that was closed behind its
+// back comes back as another descriptor of the same file, which holds nothing,
+// however its own try ends.
+func TestPOSIXReusedNumber(t *testing.T) {
+	path := newFile(t)
+	a, other := open(t, path), start(t, oslock.POSIX, path)
+	number := a.Fd()
+	must(t, oslock.Try(number, oslock.POSIX, oslock.Exclusive))
+	must(t, a.Close())
+	ask(t, other, "try exclusive", "ok")
+	b := open(t, path) // open(2) gives the lowest number that is free
+	if b.Fd() != number {
+		t.Skipf("the system gave descriptor %d, not %d again", b.Fd(), number)
+	}
+	mustBeLocked(t, oslock.Try(b.Fd(), oslock.POSIX, oslock.Exclusive))
+	ask(t, other, "unlock", "ok")
+	c := open(t, path)
+	must(t, oslock.Try(c.Fd(), oslock.POSIX, oslock.Exclusive))
+	must(t, oslock.Unlock(c.Fd(), oslock.POSIX))
+	must(t, oslock.Close(b))
+	if stillOpen(b) {
+		t.Error("a file that holds nothing stays open")
 	}
 }
 
@@ -129,7 +154,7 @@ func TestPOSIXGoroutines(t *testing.T) {
 				}
 				turns.Add(1)
 				inside.Add(-1)
-				if err := errors.Join(oslock.Unlock(f.Fd(), oslock.POSIX), oslock.Close(f, oslock.POSIX)); err != nil {
+				if err := errors.Join(oslock.Unlock(f.Fd(), oslock.POSIX), oslock.Close(f)); err != nil {
 					t.Error(err)
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -81,14 +82,25 @@ func TestPOSIXLeaksNoDescriptor(t *testing.T) {
 	for range 20 {
 		f := open(t, path)
 		mustBeLocked(t, oslock.Try(f.Fd(), oslock.POSIX, oslock.Exclusive))
-		must(t, oslock.Close(f, oslock.POSIX))
+		must(t, oslock.Close(f))
 	}
 	if n := count(); n != 21 {
 		t.Fatalf("%d descriptors while the closes wait", n)
 	}
 	must(t, oslock.Unlock(holder.Fd(), oslock.POSIX))
-	must(t, oslock.Close(holder, oslock.POSIX))
+	must(t, oslock.Close(holder))
 	if n := count(); n != 0 {
 		t.Errorf("%d descriptors are left", n)
+	}
+}
+
+// eventually waits for what no event tells of, up to a limit that only a hang
+// meets.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it never came that %s", what)
+		}
 	}
 }
