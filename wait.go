@@ -210,14 +210,14 @@ func (w *waiter) safetyNet(now time.Time) time.Duration {
 	return max(w.checkInterval, min(now.Sub(w.started)/2, 60*w.checkInterval))
 }
 
-// sleep ends with a hint (or the turn), with the pause, or with an error when the
-// acquisition has to give up. A pause of 0 has no end.
+// sleep ends with a hint, with the pause, or with an error when the acquisition has
+// to give up.
 func (w *waiter) sleep(ctx context.Context, pause time.Duration, turn <-chan struct{}) error {
 	if w.expired() {
 		return w.lockedBy(nil)
 	}
 	if w.watch != nil {
-		w.hinted = w.watch.Wait(ctx, w.until(pause), turn)
+		w.hinted = w.watch.Wait(ctx, w.until(pause))
 	} else {
 		w.hinted = w.listen(ctx, pause, turn)
 	}
@@ -227,7 +227,7 @@ func (w *waiter) sleep(ctx context.Context, pause time.Duration, turn <-chan str
 	return nil
 }
 
-// listen is a sleep without a watch.
+// listen is a sleep without a watch, which can listen to more.
 func (w *waiter) listen(ctx context.Context, pause time.Duration, turn <-chan struct{}) (hinted bool) {
 	var rung <-chan struct{}
 	if w.bell != nil {

@@ -69,9 +69,9 @@ func New(f *os.File) (*Watch, error) {
 func NewPaths(paths []string) (*Watch, error) { return process.add(paths, unix.IN_DONT_FOLLOW) }
 
 // Wait waits for a hint that a file may have become free, for the time (zero for
-// never), for ctx or for another reason to look, and reports whether there is
-// one. Hints since the last Wait count. One goroutine at a time may wait.
-func (w *Watch) Wait(ctx context.Context, until time.Time, other <-chan struct{}) (hinted bool) {
+// never) or for the end of ctx, and reports whether there is a hint. Hints since
+// the last Wait count. One goroutine at a time may wait.
+func (w *Watch) Wait(ctx context.Context, until time.Time) (hinted bool) {
 	for {
 		if process.leads(w) {
 			defer process.resign(w)
@@ -88,8 +88,6 @@ func (w *Watch) Wait(ctx context.Context, until time.Time, other <-chan struct{}
 		case <-w.lead:
 			continue
 		case <-w.hints:
-			hinted = true
-		case <-other:
 			hinted = true
 		case <-timer:
 		case <-ctx.Done():

@@ -23,7 +23,7 @@ func NewPaths([]string) (*Watch, error) { return nil, errors.ErrUnsupported }
 func (*Watch) Fired() (files []int, all bool) { return nil, false }
 
 // Wait is never called, as there are no watches.
-func (*Watch) Wait(context.Context, time.Time, <-chan struct{}) (hinted bool) { return false }
+func (*Watch) Wait(context.Context, time.Time) (hinted bool) { return false }
 
 // Close does nothing.
 func (*Watch) Close() {}

@@ -25,8 +25,11 @@ type posixFile struct {
 	closes []*os.File       // to be closed with the last lock
 }
 
+// Closes have it locked for reading, and all else for writing: no lock comes about
+// while a close is under way that would drop it, and closes do not wait for each
+// other.
 var posix = struct {
-	sync.Mutex
+	sync.RWMutex
 	files map[inode]*posixFile
 }{files: map[inode]*posixFile{}}
 
@@ -139,34 +142,38 @@ func Forget(dev, ino uint64, fd uintptr) {
 // Close closes a file that was, or was to be, locked. If this process has a POSIX
 // lock on the inode, by whatever descriptor, the close waits for its end.
 func Close(f *os.File) error {
+	posix.RLock()
+	if len(posix.files) == 0 {
+		defer posix.RUnlock()
+		return f.Close()
+	}
+	posix.RUnlock()
 	posix.Lock()
 	defer posix.Unlock()
-	if len(posix.files) == 0 {
+	file, id, fd := posixFileOf(f)
+	if file == nil {
 		return f.Close()
 	}
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return f.Close()
-	}
-	var file *posixFile
-	var id inode
-	err = conn.Control(func(fd uintptr) {
-		if id, err = inodeOf(fd); err != nil {
-			return
-		}
-		if file = posix.files[id]; file != nil {
-			delete(file.locks, fd) // its own lock ends with it
-		}
-	})
-	if err != nil || file == nil {
-		return f.Close()
-	}
+	delete(file.locks, fd) // its own lock ends with it
 	file.closes = append(file.closes, f)
 	if len(file.locks) == 0 {
 		delete(posix.files, id)
 		file.closeAll()
 	}
 	return nil
+}
+
+func posixFileOf(f *os.File) (file *posixFile, id inode, number uintptr) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return nil, inode{}, 0
+	}
+	_ = conn.Control(func(fd uintptr) { // fails for a closed file, of which there is nothing to know
+		if id, err = inodeOf(fd); err == nil {
+			file, number = posix.files[id], fd
+		}
+	})
+	return file, id, number
 }
 
 func inodeOf(fd uintptr) (inode, error) {
