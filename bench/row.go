@@ -33,6 +33,7 @@ func rows() []*row {
 		crowdRow(),
 		waitersRow(),
 		idleRow(),
+		slotsRow(),
 	}
 }
 
