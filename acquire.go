@@ -65,6 +65,7 @@ type hold struct {
 	id        fileID
 	mechanism oslock.Mechanism
 	place     place
+	unlocked  error         // the result of unlockFD, which as a closure would cost a fast release two allocations
 	watch     *notify.Watch // of the wait that led here, to be ended with the hold; may be nil
 }
 
@@ -252,10 +253,7 @@ func (h *hold) alone() bool {
 func (h *hold) drop() error {
 	var unlockErr error
 	if h.place.holds {
-		unlockErr = withFD(h.file, func(fd uintptr) error { return oslock.Unlock(fd, h.mechanism) })
-		if errors.Is(unlockErr, os.ErrClosed) {
-			oslock.Forget(h.id.dev, h.id.ino, h.fd)
-		}
+		unlockErr = h.unlock()
 	}
 	if h.place.leave() {
 		runtime.Gosched() // to the one that was woken: the lock is free, and the close can wait
@@ -266,6 +264,21 @@ func (h *hold) drop() error {
 	}
 	return err
 }
+
+// unlock unlocks the file, unless the user has closed it.
+func (h *hold) unlock() error {
+	conn, err := h.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	if conn.Control(h.unlockFD) != nil {
+		oslock.Forget(h.id.dev, h.id.ino, h.fd)
+		return os.ErrClosed
+	}
+	return h.unlocked
+}
+
+func (h *hold) unlockFD(fd uintptr) { h.unlocked = oslock.Unlock(fd, h.mechanism) }
 
 // locked is the error of an acquisition that ended while somebody else had the
 // lock: at once, by the timeout, or by what ended says.

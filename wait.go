@@ -61,6 +61,13 @@ func (a *acquisition) take(ctx context.Context) error {
 		}
 		return err
 	}
+	if mine, _ := a.hold.place.first(); mine && a.lookedJustNow(a.started) {
+		// Nobody is before us, as far as is known. This is what await would do too,
+		// without what only a wait needs.
+		if err := a.try(0); err != oslock.ErrLocked {
+			return err
+		}
+	}
 	return a.await(ctx, a, &a.hold)
 }
 
@@ -83,7 +90,8 @@ func (a *acquisition) await(ctx context.Context, prize prize, home *hold) error 
 			w.hinted = true
 			continue
 		}
-		now := w.look()
+		now := time.Now()
+		w.count(now)
 		if w.mayTry(now) {
 			if err := prize.ask(&w); err != oslock.ErrLocked {
 				w.won = err == nil
@@ -108,16 +116,7 @@ func (a *acquisition) await(ctx context.Context, prize prize, home *hold) error 
 	}
 }
 
-// look finds out who is before this waiter.
-func (w *waiter) look() time.Time {
-	if !w.outside && w.lookedJustNow(w.started) {
-		return w.started // nobody, as far as is known
-	}
-	now := time.Now()
-	w.count(now)
-	return now
-}
-
+// count finds out who is before this waiter.
 func (w *waiter) count(now time.Time) {
 	if w.counted && w.ahead == 0 {
 		return // once first, always first: arrivals come behind
@@ -158,9 +157,7 @@ func (w *waiter) mayTry(now time.Time) bool {
 func (w *waiter) join() (joined bool) {
 	if !w.outside {
 		w.outside, joined = true, true
-		now := time.Now()
-		w.count(now)
-		w.due = now.Add(w.checkInterval)
+		w.due = time.Now().Add(w.checkInterval)
 		if w.ordered {
 			w.bell = w.queue.join(!w.front)
 		}
