@@ -10,7 +10,7 @@ import (
 )
 
 // LockFlags says what lock is wanted, and whether to wait for it. The values
-// are those of flock(2) and of Python portalocker.
+// are those of flock(2), and of Python portalocker on Unix.
 type LockFlags uint8
 
 const (

@@ -63,6 +63,14 @@ func (t *target) open(how opening) (*os.File, fileID, error) {
 	if errors.Is(err, unix.ENOENT) && try != flags {
 		fd, err = openRetry(t.path, flags, perm)
 	}
+	if errors.Is(err, unix.EACCES) && flags&unix.O_CREAT != 0 && !a.excl {
+		// In a sticky directory Linux refuses O_CREAT for a file that is there and
+		// somebody else's (fs.protected_regular of proc_sys_fs(5)).
+		fd, err = openRetry(t.path, flags&^unix.O_CREAT, perm)
+		if errors.Is(err, unix.ENOENT) {
+			err = unix.EACCES
+		}
+	}
 	if errors.Is(err, unix.EISDIR) && how.vetted {
 		how.vetted = false // what was vetted may have been a directory, or is one now
 		return t.open(how)

@@ -1,11 +1,15 @@
 package portalocker_test
 
 import (
+	"context"
+	"errors"
+	"os"
 	"path/filepath"
 	"reflect"
 	"testing"
 	"time"
 
+	"github.com/portalocker/portalocker"
 	"github.com/portalocker/portalocker/internal/testproc"
 )
 
@@ -91,5 +95,37 @@ func TestReadersTogether(t *testing.T) {
 	for _, p := range readers { // none of them releases
 		p.Expect("waiting")
 		p.Expect("ok")
+	}
+}
+
+// TestForeignRangeLock: a byte-range lock of another program on the whole file is
+// no ticket, and does not delay a flock.
+func TestForeignRangeLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.lock")
+	if err := os.WriteFile(path, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, flags := range []portalocker.LockFlags{portalocker.Shared, portalocker.Exclusive} {
+		other := portalocker.New(path, portalocker.WithMechanism(portalocker.OFD), portalocker.WithFlags(flags), portalocker.WithMode("r+"))
+		if _, err := other.Acquire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		l := portalocker.New(path, portalocker.WithCheckInterval(eventsOnly), portalocker.WithTimeout(portalocker.Forever))
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		acquired := make(chan error, 1)
+		go func() {
+			_, err := l.Acquire(ctx)
+			acquired <- errors.Join(err, ctx.Err()) // a try at the very end is too late
+		}()
+		if err := <-acquired; err != nil {
+			t.Errorf("beside a lock with flags %#x: %v", flags, err)
+		}
+		cancel()
+		if err := l.Release(); err != nil {
+			t.Error(err)
+		}
+		if err := other.Release(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

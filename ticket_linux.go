@@ -118,7 +118,10 @@ func (q *ticketQueue) anyTicket(from, to int64) (int64, bool) {
 	}
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Start: from, Len: to - from}
 	err := unix.FcntlFlock(q.fd, unix.F_OFD_GETLK, &lock)
-	return lock.Start, err == nil && lock.Type != unix.F_UNLCK
+	// A lock that begins before the range is no ticket but somebody's fcntl lock on
+	// the whole file. It has nothing to do with the flock; the order is lost for as
+	// long as it is there.
+	return lock.Start, err == nil && lock.Type != unix.F_UNLCK && lock.Start >= from
 }
 
 // join takes a ticket, and hangs up a bell if one is wanted. Without a ticket a
