@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/portalocker/portalocker/internal/notify"
@@ -22,7 +23,7 @@ const (
 	// kind of file is at its path and whether other processes queue for it: system
 	// calls that matter to a lock of a few microseconds, while nobody notices this
 	// delay.
-	lookEvery = 200 * time.Microsecond
+	lookEvery = time.Millisecond
 
 	// firstPause is the first pause of a wait that goes by the clock.
 	firstPause = time.Millisecond
@@ -256,13 +257,27 @@ func (h *hold) drop() error {
 		unlockErr = h.unlock()
 	}
 	if h.place.leave() {
-		runtime.Gosched() // to the one that was woken: the lock is free, and the close can wait
+		yield()
 	}
 	err := join(unlockErr, oslock.Close(h.file))
 	if h.watch != nil {
 		h.watch.Close()
 	}
 	return err
+}
+
+// yielding counts the goroutines that have let the next one run first.
+var yielding atomic.Int32
+
+// yield lets the goroutine that was woken run at once: the lock is free, and the
+// close can wait. On a busy machine nobody else may run those that yielded for a
+// long time (Go's scheduler prefers goroutines that wake each other), so that they
+// would lose turns; therefore only two at a time.
+func yield() {
+	if yielding.Add(1) <= 2 {
+		runtime.Gosched()
+	}
+	yielding.Add(-1)
 }
 
 // unlock unlocks the file, unless the user has closed it.
