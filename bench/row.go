@@ -34,6 +34,7 @@ func rows() []*row {
 		waitersRow(),
 		idleRow(),
 		slotsRow(),
+		atomicRow(),
 	}
 }
 

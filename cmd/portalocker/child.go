@@ -10,19 +10,25 @@ import (
 // child is the command that runs under a lock.
 type child struct {
 	argv     []string
-	shell    string   // for the shell to run, instead of argv
+	byShell  bool     // the shell is to run this instead:
+	shell    string   //
 	extra    []string // for the environment
 	inherits *os.File // nil for nothing but the standard streams
 	std      streams
+
+	killedBy os.Signal // what ended it; nil if no signal has
 }
 
 // String is the command as --verbose shows it.
 func (c *child) String() string {
-	if c.shell != "" {
+	if c.byShell {
 		return fmt.Sprintf("by the shell: %q", c.shell)
 	}
 	return fmt.Sprintf("%q", c.argv)
 }
+
+// program is what is started, as it was named.
+func (c *child) program() string { return c.prepare().Args[0] }
 
 // run runs the command to its end, and passes signals on to it. The status is the
 // one that this program is to end with; the error is for a command that could not
@@ -42,6 +48,9 @@ func (c *child) run(sigs *signals) (status int, err error) {
 	if err != nil {
 		return c.notStarted(cmd, err)
 	}
+	if sigs.c == nil {
+		return c.ended(cmd, cmd.Wait()) // with one thread less to make
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	for {
@@ -51,18 +60,28 @@ func (c *child) run(sigs *signals) (status int, err error) {
 				complain(c.std, fmt.Errorf("cannot pass the signal on to process %d: %v: %w", cmd.Process.Pid, sig, err))
 			}
 		case err := <-ended:
-			if cmd.ProcessState == nil {
-				return statusOS, err
-			}
-			return endStatus(cmd.ProcessState), nil
+			return c.ended(cmd, err)
 		}
 	}
+}
+
+// ended is the result of a command after what Wait said of it.
+func (c *child) ended(cmd *exec.Cmd, err error) (int, error) {
+	state := cmd.ProcessState
+	if state == nil {
+		return statusOS, err
+	}
+	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		c.killedBy = ws.Signal()
+		return signalStatus(ws.Signal()), nil
+	}
+	return state.ExitCode(), nil
 }
 
 // prepare makes the command, which is not to be found yet if its Err says so.
 func (c *child) prepare() *exec.Cmd {
 	var cmd *exec.Cmd
-	if c.shell != "" {
+	if c.byShell {
 		cmd = shellCommand(c.shell)
 	} else {
 		cmd = exec.Command(c.argv[0], c.argv[1:]...)
@@ -71,7 +90,7 @@ func (c *child) prepare() *exec.Cmd {
 }
 
 func (c *child) connect(cmd *exec.Cmd) *exec.Cmd {
-	allowDot(cmd)
+	findAsC(cmd)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.std.in, c.std.out, c.std.err
 	cmd.Env = append(os.Environ(), c.extra...) // the last of a name counts
 	return cmd
@@ -89,12 +108,4 @@ func (c *child) asScript(cmd *exec.Cmd, err error) *exec.Cmd {
 
 func (c *child) notStarted(cmd *exec.Cmd, err error) (int, error) {
 	return startStatus(err), cannotExecute(cmd.Args[0], cmd.Err == nil, err)
-}
-
-// endStatus is the exit status of this program for that of the command.
-func endStatus(state *os.ProcessState) int {
-	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-		return signalStatus(ws.Signal())
-	}
-	return state.ExitCode()
 }

@@ -97,11 +97,23 @@ func shellCommand(line string) *exec.Cmd {
 	return exec.Command(cmp.Or(os.Getenv("SHELL"), "/bin/sh"), "-c", line)
 }
 
-// allowDot lets PATH name the working directory, which Go refuses and execvp(3)
-// does not.
-func allowDot(cmd *exec.Cmd) {
-	if errors.Is(cmd.Err, exec.ErrDot) {
+// findAsC finds a program where execvp(3) does and Go does not: by a PATH that names
+// the working directory, and in the default places if there is no PATH at all.
+func findAsC(cmd *exec.Cmd) {
+	switch {
+	case errors.Is(cmd.Err, exec.ErrDot):
 		cmd.Err = nil
+	case cmd.Args[0] == "":
+		cmd.Err = unix.ENOENT
+	}
+	if _, ok := os.LookupEnv("PATH"); ok || !errors.Is(cmd.Err, exec.ErrNotFound) {
+		return
+	}
+	for _, dir := range []string{"/bin/", "/usr/bin/"} {
+		if path, err := exec.LookPath(dir + cmd.Args[0]); err == nil {
+			cmd.Path, cmd.Err = path, nil
+			return
+		}
 	}
 }
 

@@ -16,6 +16,9 @@ var caught = []os.Signal{os.Interrupt, syscall.SIGTERM}
 // included, and there are no signals from elsewhere.
 func forward(os.Signal, *os.Process) error { return nil }
 
+// fromTerminal would make this program die of a signal, which is not done here.
+func fromTerminal(os.Signal, int) bool { return false }
+
 // inherit does nothing: a handle that the command does not know of would be of no
 // use to it, and a lock of LockFileEx belongs to the process besides.
 func inherit(*os.File) error { return nil }
@@ -36,8 +39,8 @@ func shellCommand(line string) *exec.Cmd {
 	return cmd
 }
 
-// allowDot keeps Go's refusal: Windows looks in the working directory without being
-// told to.
-func allowDot(*exec.Cmd) {}
+// findAsC keeps Go's refusal of a PATH that names the working directory: Windows
+// looks there without being told to.
+func findAsC(*exec.Cmd) {}
 
 func unknownFormat(error) bool { return false }

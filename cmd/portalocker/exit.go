@@ -25,11 +25,16 @@ const (
 	statusSignal     = 128 // and the number of the signal
 )
 
-// exit is an end other than a good one: the status, and what to say on standard
-// error, nothing if err is nil.
+// exit is how this program ends: the status, and what to say on standard error,
+// nothing if err is nil.
 type exit struct {
 	status int
 	err    error
+
+	// raise is the signal to die of instead, as far as the system allows it. A shell
+	// that runs a script or a loop ends it at Ctrl-C only if the command has died of
+	// SIGINT, and has not just a status that says so.
+	raise os.Signal
 }
 
 func (e *exit) Error() string { return fmt.Sprintf("exit status %d: %v", e.status, e.err) }
@@ -49,7 +54,7 @@ func (s stopped) Error() string { return fmt.Sprintf("stopped by signal: %v", s.
 func (s stopped) Is(target error) bool { return target == context.Canceled }
 
 // lockFailed is the end of this program after an acquisition failed.
-func lockFailed(err error, conflict int) error {
+func lockFailed(err error, conflict int) *exit {
 	return &exit{status: lockStatus(err, conflict), err: advised(err)}
 }
 

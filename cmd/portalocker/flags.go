@@ -55,6 +55,27 @@ func (f *statusFlag) Set(s string) error {
 	return nil
 }
 
+// slotsFlag is how many slots a semaphore has; 0 for none.
+type slotsFlag int
+
+func (f *slotsFlag) String() string {
+	if *f == 0 {
+		return ""
+	}
+	return strconv.Itoa(int(*f))
+}
+
+func (f *slotsFlag) Type() string { return "N" }
+
+func (f *slotsFlag) Set(s string) error {
+	n, err := strconv.ParseUint(s, 10, 16) // each slot is a file, and to be looked at in a search
+	if err != nil || n == 0 {
+		return errors.New("use a number from 1 to 65535")
+	}
+	*f = slotsFlag(n)
+	return nil
+}
+
 // shellFlag is a line for the shell.
 type shellFlag string
 

@@ -24,16 +24,15 @@ type lock interface {
 	// environment is what the command learns of the lock, as KEY=value.
 	environment() []string
 
+	// files are what those who hold the lock have locked, or any of them.
+	files() []string
+
 	// release is called once, after acquire.
 	release() error
 }
 
 // newLock chooses the kind of lock.
 func newLock(o *runOptions) (lock, error) {
-	path, err := absolute(o.lock)
-	if err != nil {
-		return nil, err
-	}
 	flags := portalocker.Exclusive
 	if o.shared {
 		flags = portalocker.Shared
@@ -42,6 +41,16 @@ func newLock(o *runOptions) (lock, error) {
 		portalocker.WithFlags(flags),
 		portalocker.WithMechanism(portalocker.Mechanism(o.mechanism)),
 		portalocker.WithFailWhenLocked(false), // the temporary and the PID kind begin with true
+	}
+	if o.slots > 0 {
+		if o.directory != "" {
+			opts = append(opts, portalocker.WithDirectory(o.directory))
+		}
+		return &slotLock{semaphore: portalocker.NewNamedBoundedSemaphore(int(o.slots), o.lock, opts...)}, nil
+	}
+	path, err := absolute(o.lock)
+	if err != nil {
+		return nil, err
 	}
 	switch {
 	case o.pid:
@@ -83,13 +92,12 @@ func (l *fileLock) file() *os.File { return l.held }
 
 func (l *fileLock) environment() []string { return []string{"PORTALOCKER_LOCK=" + l.path} }
 
+func (l *fileLock) files() []string { return []string{l.path} }
+
 func (l *fileLock) release() error { return l.lock.Release() }
 
 // pidLock is a lock with a PID file, which holds the PID of this program: it is
 // written before there is a command, and a signal sent to it reaches the command.
-//
-// The library does not give out the file of such a lock, so the command cannot
-// inherit it.
 type pidLock struct {
 	path string
 	lock *portalocker.PIDFileLock
@@ -99,11 +107,32 @@ func (l *pidLock) acquire(ctx context.Context, timeout time.Duration) error {
 	return l.lock.Acquire(ctx, portalocker.WithTimeout(timeout))
 }
 
-func (l *pidLock) file() *os.File { return nil }
+func (l *pidLock) file() *os.File { return l.lock.File() }
 
 func (l *pidLock) environment() []string { return []string{"PORTALOCKER_LOCK=" + l.path} }
 
+func (l *pidLock) files() []string { return []string{l.path + ".lock"} }
+
 func (l *pidLock) release() error { return l.lock.Release() }
+
+// slotLock is a slot of a semaphore.
+type slotLock struct {
+	semaphore *portalocker.NamedBoundedSemaphore
+	slot      *portalocker.Lock
+}
+
+func (l *slotLock) acquire(ctx context.Context, timeout time.Duration) (err error) {
+	l.slot, err = l.semaphore.Acquire(ctx, portalocker.WithTimeout(timeout))
+	return err
+}
+
+func (l *slotLock) file() *os.File { return l.slot.File() }
+
+func (l *slotLock) environment() []string { return []string{"PORTALOCKER_LOCK=" + l.slot.Path()} }
+
+func (l *slotLock) files() []string { return l.semaphore.Filenames() }
+
+func (l *slotLock) release() error { return l.slot.Release() }
 
 // otherModeMayDo: the file is not there yet, or may be opened in one way only.
 func otherModeMayDo(err error) bool {

@@ -18,16 +18,28 @@ import (
 type streams struct{ in, out, err *os.File }
 
 func main() {
-	os.Exit(run(os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+	std := streams{os.Stdin, os.Stdout, os.Stderr}
+	if underFlocksName(os.Args[0]) {
+		os.Exit(flock("flock", os.Args[1:], std))
+	}
+	end := execute(os.Args[1:], std)
+	if end.raise != nil {
+		dieOf(end.raise)
+	}
+	os.Exit(end.status)
 }
 
-// run is the whole program; it returns the exit status.
-func run(args []string, std streams) int {
+// execute is the whole program under its own name. What is to be said is said when
+// it returns.
+func execute(args []string, std streams) *exit {
+	if len(args) > 0 && args[0] == "flock" {
+		return &exit{status: flock("portalocker flock", args[1:], std)}
+	}
 	root := newRoot(std)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteC()
 	if err == nil {
-		return 0
+		return &exit{}
 	}
 	// What has no status comes from cobra, which only parses: wrong usage.
 	end := &exit{status: statusUsage, err: err}
@@ -38,7 +50,7 @@ func run(args []string, std streams) int {
 	if end.err != nil {
 		complain(std, end.err)
 	}
-	return end.status
+	return end
 }
 
 func newRoot(std streams) *cobra.Command {
@@ -61,7 +73,9 @@ program that locks files: flock(1), Python's portalocker, and others.`,
 	root.SetOut(std.out)
 	root.SetErr(std.err)
 	root.AddCommand(newRun(std))
+	root.AddCommand(newFlock(std))
 	root.AddCommand(newLs(std))
+	root.AddCommand(newWrite(std))
 	return root
 }
 

@@ -108,7 +108,7 @@ func start(t *testing.T, args ...string) *process {
 func portalockerCommand(args ...string) *exec.Cmd {
 	cmd := exec.Command(self, args...)
 	cmd.Env = append(os.Environ(), asPortalocker+"=1", "PORTALOCKER_LOCK=from outside",
-		"GORACE=atexit_sleep_ms=10") // with the race detector every process would take a second longer to end
+		"GORACE=atexit_sleep_ms=0") // with the race detector every process would take a second longer to end
 	return cmd
 }
 
@@ -122,7 +122,10 @@ func startCommand(t *testing.T, cmd *exec.Cmd) *process {
 	if cmd.Stdin == nil {
 		cmd.Stdin = stdin
 	}
-	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.Stdout = stdout
+	if cmd.Stderr == nil {
+		cmd.Stderr = stderr
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 	"time"
@@ -23,6 +24,8 @@ type runOptions struct {
 	noFork            bool
 	verbose           bool
 	temp, pid         bool
+	slots             slotsFlag
+	directory         string
 	mechanism         mechanismFlag
 
 	lock    string
@@ -59,10 +62,12 @@ func newRun(std streams) *cobra.Command {
 	f.BoolVar(&o.verbose, "verbose", false, "tell about the wait: for whom, how long")
 	f.BoolVar(&o.temp, "temp", false, "remove LOCK at the end")
 	f.BoolVar(&o.pid, "pid", false, "LOCK is a PID file, removed at the end, and LOCK.lock the lock")
+	f.Var(&o.slots, "slots", "LOCK is a name, and N may hold it at a time")
+	f.StringVar(&o.directory, "directory", "", "where the files of --slots are (default: for temporary files)")
 	f.Var(&o.mechanism, "mechanism", "what to lock by (default: the platform's own)")
 	noFiles := cobra.FixedCompletions(nil, cobra.ShellCompDirectiveNoFileComp)
 	for flag, complete := range map[string]cobra.CompletionFunc{
-		"mechanism": completeMechanisms, "timeout": noFiles, "conflict-exit-code": noFiles, "command": noFiles,
+		"mechanism": completeMechanisms, "timeout": noFiles, "conflict-exit-code": noFiles, "command": noFiles, "slots": noFiles,
 	} {
 		_ = cmd.RegisterFlagCompletionFunc(flag, complete) // fails for a flag that is not defined above
 	}
@@ -97,21 +102,27 @@ func (o *runOptions) parse(cmd *cobra.Command, args []string) error {
 	case o.shell == "" && len(o.command) == 0:
 		return usageError("no COMMAND given to run under the lock")
 	}
-	return o.conflicts(cmd.Flags().Changed("timeout"))
+	return o.conflicts(cmd.Flags().Changed)
 }
 
-func (o *runOptions) conflicts(timeout bool) error {
+func (o *runOptions) conflicts(given func(option string) bool) error {
 	for _, pair := range []struct {
 		both bool
 		text string
 	}{
 		{o.shared && o.exclusive, "--shared and --exclusive exclude each other"},
-		{o.nonblock && timeout, "--nonblock and --timeout exclude each other: --nonblock is --timeout 0"},
+		{o.nonblock && given("timeout"), "--nonblock and --timeout exclude each other: --nonblock is --timeout 0"},
 		{o.temp && o.pid, "--temp and --pid exclude each other: a PID file is removed at the end anyway"},
 		{o.pid && o.shared, "--pid and --shared exclude each other: a PID file names one holder"},
 		{o.noFork && o.close, "--no-fork and --close exclude each other: nobody would hold the lock"},
 		{o.noFork && o.temp, "--no-fork and --temp exclude each other: nobody would be left to remove LOCK"},
 		{o.noFork && o.pid, "--no-fork and --pid exclude each other: nobody would be left to remove LOCK"},
+		{o.slots > 0 && o.shared, "--slots and --shared exclude each other: each holder has a slot alone"},
+		{o.slots > 0 && o.temp, "--slots and --temp exclude each other: the files of the slots stay"},
+		{o.slots > 0 && o.pid, "--slots and --pid exclude each other: a PID file names one holder"},
+		{o.slots > 0 && strings.ContainsAny(o.lock, `/\`), "with --slots LOCK is a name, not a path; --directory says where the files are"},
+		{o.slots == 0 && given("directory"), "--directory goes with --slots: it is where the files of the slots are"},
+		{o.slots > 0 && given("directory") && o.directory == "", "--directory is an empty string: a variable that is not set?"},
 		{o.noFork && !canReplaceProcess, "--no-fork: a program cannot become another one on " + runtime.GOOS},
 	} {
 		if pair.both {
@@ -137,9 +148,13 @@ func (o *runOptions) run(ctx context.Context, std streams) error {
 		err = errors.Join(stopped{sig}, l.release()) // the lock came, and so did the signal
 	}
 	if err != nil {
-		return lockFailed(err, int(o.conflict))
+		failed := lockFailed(err, int(o.conflict))
+		if stop := (stopped{}); errors.As(err, &stop) && fromTerminal(stop.signal, os.Getpid()) {
+			failed.raise = stop.signal
+		}
+		return failed
 	}
-	c := &child{argv: o.command, shell: string(o.shell), extra: l.environment(), std: std}
+	c := &child{argv: o.command, byShell: o.shell != "", shell: string(o.shell), extra: l.environment(), std: std}
 	if !o.close {
 		c.inherits = l.file()
 	}
@@ -161,16 +176,24 @@ func (o *runOptions) run(ctx context.Context, std streams) error {
 			status = statusOS
 		}
 	}
-	if status == 0 {
-		return nil
+	end := &exit{status: status}
+	if c.killedBy != nil && fromTerminal(c.killedBy, os.Getpid()) {
+		end.raise = c.killedBy
 	}
-	return &exit{status: status}
+	return end
 }
 
 func (o *runOptions) acquire(ctx context.Context, l lock, std streams) error {
 	timeout := time.Duration(o.timeout)
-	if !o.verbose || timeout == 0 {
-		return l.acquire(ctx, timeout)
+	if timeout == 0 {
+		return l.acquire(ctx, 0)
+	}
+	if !o.verbose {
+		if _, ok := terminalWidth(std.err); !ok {
+			return l.acquire(ctx, timeout)
+		}
+		line := &waitLine{out: std.err, lock: o.lock, slots: int(o.slots), files: l.files(), timeout: timeout}
+		return line.during(func() error { return l.acquire(ctx, timeout) })
 	}
 	begin := time.Now()
 	err := l.acquire(ctx, 0)

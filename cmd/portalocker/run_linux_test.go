@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal makes a terminal of its own for a process: what is written to the file
-// is typed there.
-func terminal(t *testing.T, cmd *exec.Cmd) (keyboard *os.File) {
+// terminal makes a terminal of its own for a process, its standard input. What is
+// written to the first file is typed there; the second is the terminal itself.
+func terminal(t *testing.T, cmd *exec.Cmd) (keyboard, tty *os.File) {
 	t.Helper()
 	keyboard, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -29,14 +29,14 @@ func terminal(t *testing.T, cmd *exec.Cmd) (keyboard *os.File) {
 	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil { // pty(7), unlockpt(3)
 		t.Fatal(err)
 	}
-	tty, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = tty.Close() })
 	cmd.Stdin = tty
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}
-	return keyboard
+	return keyboard, tty
 }
 
 // A key reaches the whole foreground process group, the command too: it must not
@@ -44,7 +44,7 @@ func terminal(t *testing.T, cmd *exec.Cmd) (keyboard *os.File) {
 func TestRunSignalsOfTheTerminalArriveOnce(t *testing.T) {
 	for _, where := range []string{"together", "alone"} {
 		cmd := portalockerCommand("run", lockFile(t), "--", self, "@signals", where)
-		keyboard := terminal(t, cmd)
+		keyboard, _ := terminal(t, cmd)
 		p := startCommand(t, cmd)
 		p.ready()
 		const controlC, controlBackslash = "\x03", "\x1c"

@@ -96,20 +96,20 @@ func TestRunConflict(t *testing.T) {
 func TestRunCleansUp(t *testing.T) {
 	std := streams{os.Stdin, os.Stdout, os.Stderr}
 	path := lockFile(t)
-	if status := run([]string{"run", path, "--", self, "@exit", "4"}, std); status != 4 {
+	if status := execute([]string{"run", path, "--", self, "@exit", "4"}, std).status; status != 4 {
 		t.Errorf("status %d, want 4", status)
 	}
 	lock := portalocker.New(path)
 	if _, err := lock.Acquire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if status := run([]string{"run", "-w", ".01", path, "--", self, "@exit", "4"}, std); status != statusConflict {
+	if status := execute([]string{"run", "-w", ".01", path, "--", self, "@exit", "4"}, std).status; status != statusConflict {
 		t.Errorf("status %d, want %d", status, statusConflict)
 	}
 	if err := lock.Release(); err != nil {
 		t.Fatal(err)
 	}
-	if status := run([]string{"run", path, "--", "no-such-command-anywhere"}, std); status != statusNoCommand {
+	if status := execute([]string{"run", path, "--", "no-such-command-anywhere"}, std).status; status != statusNoCommand {
 		t.Errorf("status %d, want %d", status, statusNoCommand)
 	}
 }

@@ -134,23 +134,28 @@ func TestRunLosesNoSignalAroundTheStart(t *testing.T) {
 }
 
 func TestRunKilledLeavesTheLockWithTheCommand(t *testing.T) {
-	for _, c := range []struct{ hold, next []string }{
-		{nil, nil},
-		{[]string{"--shared"}, nil},
-		{[]string{"--temp"}, []string{"--temp"}},
-		{[]string{"--mechanism", "flock"}, []string{"--mechanism", "flock"}},
-		{[]string{"--mechanism", "ofd"}, []string{"--mechanism", "ofd"}},
+	for _, options := range [][]string{
+		nil,
+		{"--shared"},
+		{"--temp"},
+		{"--pid"},
+		{"--slots", "1", "--directory", "."},
+		{"--mechanism", "flock"},
+		{"--mechanism", "ofd"},
 	} {
-		if !offered(c.hold) {
+		if !offered(options) {
 			continue
 		}
-		path, p := heldLock(t, c.hold...)
+		t.Chdir(t.TempDir()) // as the name of a semaphore can be no path
+		run := append(append([]string{"run"}, options...), "job", "--", self)
+		p := start(t, append(run, "@hold")...)
+		p.ready()
 		p.send(unix.SIGKILL)
 		if status := p.end(); status != -1 {
 			t.Fatalf("SIGKILL made it end with %d", status)
 		}
-		next := append(append([]string{"run"}, c.next...), path, "--", self, "@exit", "0")
-		try(t, slices.Insert(next, 1, "-n")...).want(t, statusConflict, "", "already locked")
+		next := append(slices.DeleteFunc(slices.Clone(run), func(arg string) bool { return arg == "--shared" }), "@exit", "0")
+		try(t, slices.Insert(slices.Clone(next), 1, "-n")...).want(t, statusConflict, "", "already locked")
 		waiter := start(t, next...)
 		_ = p.in.Close() // which ends the command, and only that lets the next one go on
 		waiter.finish().want(t, 0, "", "")

@@ -7,12 +7,13 @@ import (
 )
 
 // signals are those of this program from before the wait for the lock to the end of
-// the command: none between the two is lost.
+// the command: none between the two is lost. The zero value catches none.
 type signals struct{ c chan os.Signal }
 
 // catchSignals leaves alone what was ignored when this program began (nohup does
 // so): it would not be ignored any more.
 func catchSignals() *signals {
+	keepIgnored()
 	// More than can arrive while nobody reads, which is for moments only: the
 	// system itself keeps no more than one of each kind.
 	s := &signals{make(chan os.Signal, 64)}
