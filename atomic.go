@@ -48,8 +48,9 @@ const (
 // has the old one's permission bits and, as far as the system lets this process
 // give them, its owner and group; where the group cannot be kept, the group may do
 // no more than others. Access control lists, extended attributes and the bits for
-// set-user-ID, set-group-ID and sticky are not kept. Other hard links to the old
-// file keep the old content.
+// set-user-ID, set-group-ID and sticky are not kept, and nothing is of a stranger's
+// file in a folder like the temporary one, where everybody may put files. Other hard
+// links to the old file keep the old content.
 //
 // What is replaced is the name. A symlink is replaced itself, by a new file that
 // has nothing from the link's target, which stays as it is: where others can write
@@ -175,8 +176,11 @@ func (f *AtomicFile) look() error {
 	case !f.settings.replace:
 		return fs.ErrExist
 	case found.mode.IsRegular():
-		f.old = &found
-		return nil
+		planted, err := f.draft.plants(found)
+		if err == nil && !planted {
+			f.old = &found
+		}
+		return err
 	}
 	mode := found.mode
 	if mode&fs.ModeSymlink != 0 {

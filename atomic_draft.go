@@ -128,12 +128,12 @@ func (d *draft) publish() error {
 func (d *draft) makePublic() error {
 	switch {
 	case d.name == "" && !d.settings.replace:
-		return d.link(d.base)
+		return d.linkAs(d.base)
 	case d.name == "":
 		if err := d.lock(); err != nil {
 			return err
 		}
-		if err := d.claim(d.link); err != nil {
+		if err := d.claim(d.linkAs); err != nil {
 			return err
 		}
 	case !d.settings.replace:
@@ -142,7 +142,8 @@ func (d *draft) makePublic() error {
 	return d.moved(stepRename, true)
 }
 
-func (d *draft) link(name string) error {
+// linkAs gives a draft that has none a name.
+func (d *draft) linkAs(name string) error {
 	if err := d.settings.step(stepLink); err != nil {
 		return err
 	}
@@ -159,7 +160,7 @@ func (d *draft) moveNoReplace() error {
 	}
 	if linkErr := d.settings.step(stepLink); linkErr != nil {
 		err = linkErr
-	} else if err = os.Link(d.path+d.name, d.path+d.base); err == nil || errors.Is(err, fs.ErrExist) {
+	} else if err = d.folder.link(d.name, d.base); err == nil || errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	// EPERM is link(2)'s word for a filesystem without hard links.
@@ -252,7 +253,7 @@ func (d *draft) claim(take func(name string) error) error {
 			}
 		}
 	}
-	return fmt.Errorf("%d files %s are in the way; remove those that no program writes", maxDrafts, d.temporary(0))
+	return fmt.Errorf("%d files like %s are in the way; remove those that no program writes", maxDrafts, d.temporary(0))
 }
 
 // clearAll removes what dead writers have left.

@@ -37,12 +37,16 @@ func (d *folder) open(name string, flags int, perm fs.FileMode) (*os.File, error
 
 func (d *folder) rename(from, to string) error { return os.Rename(d.path+from, d.path+to) }
 
+func (d *folder) link(from, to string) error { return os.Link(d.path+from, d.path+to) }
+
 func (d *folder) remove(name string) error { return os.Remove(d.path + name) }
 
 // sync: a folder cannot be synced by itself here. On Windows the rename does it.
 func (d *folder) sync() error { return nil }
 
 func (d *folder) close() error { return d.root.Close() }
+
+func (d *folder) plants(entry) (bool, error) { return false, nil }
 
 func statFile(f *os.File) (entry, error) { return entryOf(f.Stat()) }
 

@@ -577,7 +577,7 @@ func TestAtomicFindsAName(t *testing.T) {
 	}
 	before := snapshot(t, dir)
 	err := portalocker.WriteFileAtomic(path, nil, 0o666, ways[1].before(nil))
-	mustSay(t, err, "1000 files .x.0.portalocker-tmp")
+	mustSay(t, err, "1000 files like .x.0.portalocker-tmp")
 	unchanged(t, dir, before)
 	must(t, os.Remove(filepath.Join(dir, ".x.999.portalocker-tmp")))
 	must(t, portalocker.WriteFileAtomic(path, []byte("new"), 0o666, ways[1].before(nil)))

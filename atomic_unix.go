@@ -68,6 +68,28 @@ func (d *folder) rename(from, to string) error {
 	return retry(func() error { return unix.Renameat(d.fd(), from, d.fd(), to) })
 }
 
+// link makes a second name. Not all systems' linkat is in x/sys/unix, but os.Root
+// has it.
+func (d *folder) link(from, to string) error {
+	root, err := os.OpenRoot(d.path)
+	if err != nil {
+		return err
+	}
+	defer root.Close() //nolint:errcheck // nothing was written
+	now, err := root.Stat(".")
+	if err != nil {
+		return err
+	}
+	opened, err := d.dir.Stat()
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(now, opened) {
+		return errors.New("its folder has been moved")
+	}
+	return root.Link(from, to)
+}
+
 func (d *folder) remove(name string) error {
 	return retry(func() error { return unix.Unlinkat(d.fd(), name, 0) })
 }
@@ -85,6 +107,20 @@ func (d *folder) sync() error {
 }
 
 func (d *folder) close() error { return d.dir.Close() }
+
+// plants reports whether an entry may have been put there to be inherited from: in
+// a sticky folder that others can write it is a stranger's. Linux draws the same
+// line with fs.protected_regular (proc_sys_fs(5)).
+func (d *folder) plants(e entry) (bool, error) {
+	if int(e.uid) == os.Geteuid() {
+		return false, nil
+	}
+	var st unix.Stat_t
+	if err := retry(func() error { return unix.Fstat(d.fd(), &st) }); err != nil {
+		return false, err
+	}
+	return st.Mode&unix.S_ISVTX != 0 && st.Mode&0o022 != 0 && e.uid != st.Uid, nil
+}
 
 // fd is valid while the folder is open; an AtomicFile's mutex sees to that.
 func (d *folder) fd() int { return int(d.dir.Fd()) }

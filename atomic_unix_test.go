@@ -167,6 +167,33 @@ func TestAtomicOwner(t *testing.T) {
 	}
 }
 
+// TestAtomicPlanted: in a folder where everybody may put files, a stranger does not
+// get the file by having been there first.
+func TestAtomicPlanted(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can make a file of somebody else")
+	}
+	withUmask(t, 0o022)
+	for _, w := range ways {
+		for folder, want := range map[fs.FileMode]struct {
+			uid  uint32
+			perm fs.FileMode
+		}{0o777 | fs.ModeSticky: {0, 0o600}, 0o755 | fs.ModeSticky: {nobody, 0o666}, 0o777: {nobody, 0o666}} {
+			dir := t.TempDir()
+			must(t, os.Chmod(dir, folder))
+			path := newFile(t, filepath.Join(dir, "x"), "old", 0o666)
+			must(t, os.Chown(path, nobody, nobody))
+			must(t, portalocker.WriteFileAtomic(path, []byte("new"), 0o600, portalocker.WithReplace(), w.before(nil)))
+			published(t, path, "new")
+			info, err := os.Stat(path)
+			must(t, err)
+			if uid := info.Sys().(*syscall.Stat_t).Uid; uid != want.uid || info.Mode() != want.perm {
+				t.Errorf("%s, in a folder of %v: it is user %d's, %v", w.name, folder, uid, info.Mode())
+			}
+		}
+	}
+}
+
 // TestAtomicReadOnlyFolder: the error names the file, which stays as it is.
 func TestAtomicReadOnlyFolder(t *testing.T) {
 	for _, w := range ways {
@@ -267,7 +294,7 @@ func TestAtomicReplacesOnlyFiles(t *testing.T) {
 
 // TestAtomicFolderMoves: the file is published in the folder that was opened.
 func TestAtomicFolderMoves(t *testing.T) {
-	for _, w := range ways[:2] { // a second link needs the path
+	for _, w := range ways {
 		for _, opts := range [][]portalocker.AtomicOption{nil, {portalocker.WithReplace()}} {
 			dir := t.TempDir()
 			must(t, os.Mkdir(filepath.Join(dir, "a"), 0o777))
@@ -275,11 +302,19 @@ func TestAtomicFolderMoves(t *testing.T) {
 			must(t, err)
 			must(t, os.Rename(filepath.Join(dir, "a"), filepath.Join(dir, "b")))
 			must(t, os.Mkdir(filepath.Join(dir, "a"), 0o777))
+			// The draft of another writer, by the same name as this one's.
+			must(t, os.WriteFile(filepath.Join(dir, "a", ".x.0.portalocker-tmp"), []byte("other"), 0o666))
+			before := snapshot(t, filepath.Join(dir, "a"))
 			_, err = f.WriteString("new")
 			must(t, err)
-			must(t, f.Commit())
-			published(t, filepath.Join(dir, "b", "x"), "new")
-			unchanged(t, filepath.Join(dir, "a"), map[string]string{})
+			if w.name == "linked" && opts == nil {
+				mustSay(t, f.Commit(), "its folder has been moved")
+				unchanged(t, filepath.Join(dir, "b"), map[string]string{})
+			} else {
+				must(t, f.Commit())
+				published(t, filepath.Join(dir, "b", "x"), "new")
+			}
+			unchanged(t, filepath.Join(dir, "a"), before)
 		}
 	}
 }

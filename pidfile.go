@@ -39,7 +39,7 @@ func NewPIDFileLock(path string, opts ...Option) *PIDFileLock {
 }
 
 // Acquire takes the lock, then writes this process's PID, as ASCII digits without
-// a newline, to the PID file, replacing it in one step, and syncs it. If that
+// a newline, to the PID file, by WriteFileAtomic. If that
 // fails, the lock is given back. In the error of a lock that is held, HolderPID is
 // the holder's as the system tells it, or else as the PID file does; a PID file
 // that is empty, broken or unreadable never hides that the lock is held.
@@ -66,29 +66,15 @@ func pidSidecar(s *settings) {
 }
 
 // publish writes the PID file. The lock is held.
-func (l *PIDFileLock) publish(perm fs.FileMode) (err error) {
+func (l *PIDFileLock) publish(perm fs.FileMode) error {
 	if err := l.regularOrMissing(); err != nil {
 		return err
 	}
-	// Beside the PID file, so that the rename stays on its filesystem, and by a name
-	// that only the holder uses, so that a crash leaves at most one.
-	tmp := l.pidFile.path + ".tmp"
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	err := WriteFileAtomic(l.pidFile.path, []byte(strconv.Itoa(os.Getpid())), perm, WithReplace())
+	if errors.Is(err, ErrNotDurable) {
+		return nil // after a power failure the PID would mean nothing anyway
 	}
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
-	if err != nil {
-		return err
-	}
-	_, err = io.WriteString(f, strconv.Itoa(os.Getpid()))
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(tmp, l.pidFile.path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp))
-	}
-	return nil
+	return err
 }
 
 func (l *PIDFileLock) regularOrMissing() error {

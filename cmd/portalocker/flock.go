@@ -243,11 +243,12 @@ the background keeps it: flock does not unlock. In that, and in that signals end
 without reaching COMMAND, it is not "portalocker run". With NUMBER the lock belongs to
 whoever has the file open, and ends with "flock -u" or the last close.
 
-It differs from flock(1) of util-linux 2.38 in that it does not wait for somebody to
-write when FILE is a named pipe; in that what --verbose says comes before the output
-of COMMAND in a pipe, too; in that COMMAND gets signals ignored only if SIGINT or SIGHUP
-is; and in that on Windows, Solaris and AIX, where a lock cannot be inherited, there is
-no form with NUMBER, the lock ends with flock, and so signals reach COMMAND.
+What is different from flock(1) of util-linux 2.38: a FILE that is a named pipe is
+locked without waiting for somebody who writes to it. What --verbose says comes before
+the output of COMMAND in a pipe, too. Of the signals that the caller ignores, COMMAND
+finds only SIGHUP, SIGINT and, with that, SIGQUIT ignored. On Windows, Solaris and AIX,
+where a lock cannot be inherited, there is no form with NUMBER, the lock ends with
+flock, and so signals reach COMMAND.
 
 Exit status: that of COMMAND, and
   1    the lock was not to be had in time (see -E)
@@ -260,6 +261,7 @@ Exit status: that of COMMAND, and
   128+N  signal N ended COMMAND`)
 
 var flockExample = strings.Trim(`
+  portalocker flock job.lock ./backup.sh                    one backup at a time, others wait
   portalocker flock -n job.lock ./backup.sh                 or give up at once
   portalocker flock -w 0.5 -E 75 job.lock ./backup.sh       or after half a second, with status 75
   portalocker flock -s data.lock -c 'sort data | head'      a line for the shell

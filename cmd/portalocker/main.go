@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -55,14 +56,12 @@ func execute(args []string, std streams) *exit {
 
 func newRoot(std streams) *cobra.Command {
 	root := &cobra.Command{
-		Use:   "portalocker",
-		Short: "Locks for scripts: one at a time, on this machine",
-		Long: `portalocker runs commands under a lock on a file, which it shares with every
-program that locks files: flock(1), Python's portalocker, and others.`,
-		Example: `  portalocker run job.lock -- ./backup.sh       one backup at a time; the others wait
-  portalocker run -n job.lock -- ./backup.sh    or do not wait: exit with status 1`,
+		Use:                "portalocker",
+		Short:              "Locks for scripts, cron jobs and deployments",
+		Long:               rootLong,
+		Example:            rootExample,
 		Version:            version(),
-		SilenceErrors:      true, // run reports them
+		SilenceErrors:      true, // execute reports them
 		SilenceUsage:       true,
 		DisableSuggestions: true, // they take several lines
 		RunE:               func(*cobra.Command, []string) error { return errors.New("no command given") },
@@ -88,3 +87,16 @@ func version() string {
 	}
 	return fmt.Sprintf("%s (%s %s/%s)", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
+
+var rootLong = strings.TrimSpace(`
+portalocker runs commands under a lock on a file. It shares these locks with every
+program that locks files: flock(1), Python's portalocker, and others. A lock ends
+with the last program that has it, however that ends: no lock is ever left over.`)
+
+var rootExample = strings.Trim(`
+  portalocker run job.lock -- ./backup.sh           one backup at a time, others wait
+  portalocker run -n job.lock -- ./backup.sh        or do not wait: exit with status 1
+  portalocker run --slots 4 render -- ./render.sh   four at a time
+  portalocker ls job.lock                           who has the lock, and who waits
+  make-list | portalocker write --replace list      the whole new list, or the old one
+  portalocker flock -w 10 job.lock ./backup.sh      with the options of flock(1)`, "\n")

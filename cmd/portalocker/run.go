@@ -63,7 +63,7 @@ func newRun(std streams) *cobra.Command {
 	f.BoolVar(&o.temp, "temp", false, "remove LOCK at the end")
 	f.BoolVar(&o.pid, "pid", false, "LOCK is a PID file, removed at the end, and LOCK.lock the lock")
 	f.Var(&o.slots, "slots", "LOCK is a name, and N may hold it at a time")
-	f.StringVar(&o.directory, "directory", "", "where the files of --slots are (default: for temporary files)")
+	f.StringVar(&o.directory, "directory", "", "`DIR` of the files of --slots (default: the one for temporary files)")
 	f.Var(&o.mechanism, "mechanism", "what to lock by (default: the platform's own)")
 	noFiles := cobra.FixedCompletions(nil, cobra.ShellCompDirectiveNoFileComp)
 	for flag, complete := range map[string]cobra.CompletionFunc{
@@ -223,20 +223,27 @@ can be a directory. Options come before LOCK; all that follows belongs to COMMAN
 
 COMMAND finds the full path of the lock in PORTALOCKER_LOCK. It inherits the open
 lock file, so that the lock stays with COMMAND if portalocker is killed (not with
---close, --pid or --mechanism posix, and not on Windows). When COMMAND ends, the
-lock is released, also if COMMAND has left processes in the background: in that,
-portalocker differs from flock(1). With --no-fork there is no portalocker any more,
-and the lock lasts until the last process that inherited it has closed it.
+--close or --mechanism posix, and not on Windows). When COMMAND ends, the lock is
+released, also if COMMAND has left processes in the background: in that, portalocker
+differs from flock(1). With --no-fork there is no portalocker any more, and the lock
+lasts until the last process that inherited it has closed it.
 
-SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to COMMAND, and
-end the wait before it. A key (Ctrl-C) that the terminal has already turned into a
-signal to COMMAND is not passed on once more, nor is anything on Windows, where the
-console reaches all its programs itself.
+On a terminal, a line tells of a wait: how long already, and who has the lock, where
+the system tells (Linux). Elsewhere --verbose does. If the lock was not to be had,
+standard error says who has it.
+
+--slots N lets N in at a time. LOCK is then a name for N files in the folder for
+temporary files (see --directory), and PORTALOCKER_LOCK the path of the one that is
+held: of printer, printer.00.lock and so on. All who share a name must give one N.
 
 --pid writes the PID of portalocker, not of COMMAND, to LOCK; signals reach COMMAND.
 --command uses $SHELL, or /bin/sh if that is not set; on Windows %ComSpec%.
 
-If the lock is held, standard error says who has it, where the system tells.
+SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to COMMAND, and
+end the wait before it. A key (Ctrl-C) that the terminal has already turned into a
+signal to COMMAND is not passed on once more, nor is anything on Windows, where the
+console reaches all its programs itself. If a key has ended COMMAND or the wait,
+portalocker dies of the signal, too, so that a shell's loop around it ends.
 
 Exit status: that of COMMAND, and as with flock(1)
   1    the lock was not to be had in time (see --conflict-exit-code)
@@ -254,6 +261,7 @@ var runExample = strings.Trim(`
   portalocker run -n job.lock -- ./backup.sh              or give up at once
   portalocker run -w 90s -E 75 job.lock -- ./backup.sh    or after 90 seconds, with status 75
   portalocker run -s data.lock -- ./report.sh             many readers, no writer
+  portalocker run --slots 4 render -- ./render.sh         four at a time on this machine
   portalocker run job.lock -c 'dump | gzip > dump.gz'     a line for the shell
   portalocker run --pid /run/job.pid -- ./server          and 'kill $(cat /run/job.pid)'
   portalocker run -F job.lock -- ./server                 the server is the only process`, "\n")

@@ -55,7 +55,7 @@ func (w *waitLine) show(over <-chan struct{}) {
 	}
 }
 
-// text is the line for a wait of some time.
+// text is the line for a wait of some time. What may be too long for it is last.
 func (w *waitLine) text(waited time.Duration, holders []string) string {
 	var b strings.Builder
 	b.WriteString("portalocker: waiting")
@@ -65,14 +65,14 @@ func (w *waitLine) text(waited time.Duration, holders []string) string {
 			fmt.Fprintf(&b, " of %v", w.timeout)
 		}
 	}
-	b.WriteString(" for ")
-	if w.slots > 0 {
-		fmt.Fprintf(&b, "a slot of %d of ", w.slots)
-	}
-	b.WriteString(shown(w.lock))
 	if len(holders) > 0 {
 		b.WriteString(", held by " + strings.Join(holders, ", "))
 	}
+	b.WriteString(": ")
+	if w.slots > 0 {
+		fmt.Fprintf(&b, "one of the %d slots of ", w.slots)
+	}
+	b.WriteString(shown(w.lock))
 	return b.String()
 }
 

@@ -70,10 +70,9 @@ func TestRunShowsTheWaitOnATerminal(t *testing.T) {
 	cmd := portalockerCommand("run", path, "--", "/bin/sh", "-c", "echo done >&2")
 	tty := newScreen(t, cmd)
 	p := startCommand(t, cmd)
-	by := fmt.Sprintf(" for %s, held by pid %d", path, holder.cmd.Process.Pid)
-	shortened := clipped("portalocker: waiting"+by, 79)
-	tty.until(shortened)
-	tty.until("\rportalocker: waiting 1s for ")
+	by := fmt.Sprintf("held by pid %d (", holder.cmd.Process.Pid)
+	tty.until("\rportalocker: waiting, " + by)
+	tty.until("\rportalocker: waiting 1s, " + by)
 	if lines := tty.lines(); len(lines) != 1 {
 		t.Errorf("the wait has more than one line: %q", lines)
 	}
@@ -85,11 +84,6 @@ func TestRunShowsTheWaitOnATerminal(t *testing.T) {
 	if lines := tty.lines(); len(lines) != 2 || lines[0] != "done" || lines[1] != "" {
 		t.Errorf("left on the terminal: %q", lines)
 	}
-}
-
-func clipped(text string, limit int) string {
-	text, _ = clip(text, limit)
-	return text
 }
 
 // A program in the background of a terminal writes nothing there about its wait.
@@ -132,7 +126,7 @@ func TestRunDiesOfTheTerminalsSignal(t *testing.T) {
 		tty := newScreen(t, cmd)
 		p := startCommand(t, cmd)
 		if c.lock == path {
-			tty.until("portalocker: waiting for ")
+			tty.until("portalocker: waiting, held by ")
 		} else {
 			p.ready()
 		}
@@ -157,11 +151,11 @@ func TestWaitLineText(t *testing.T) {
 		holders []string
 		want    string
 	}{
-		{waitLine{lock: "a"}, 300 * time.Millisecond, nil, "waiting for a"},
-		{waitLine{lock: "a"}, 61900 * time.Millisecond, []string{"pid 7 (x)"}, "waiting 1m1s for a, held by pid 7 (x)"},
-		{waitLine{lock: "a", timeout: 90 * time.Second}, 2 * time.Second, []string{"pid 7", "pid 8"}, "waiting 2s of 1m30s for a, held by pid 7, pid 8"},
-		{waitLine{lock: "a\x1b[2J"}, 0, nil, `waiting for "a\x1b[2J"`},
-		{waitLine{lock: "gpu", slots: 4}, 0, nil, "waiting for a slot of 4 of gpu"},
+		{waitLine{lock: "a"}, 300 * time.Millisecond, nil, "waiting: a"},
+		{waitLine{lock: "a"}, 61900 * time.Millisecond, []string{"pid 7 (x)"}, "waiting 1m1s, held by pid 7 (x): a"},
+		{waitLine{lock: "a", timeout: 90 * time.Second}, 2 * time.Second, []string{"pid 7", "pid 8"}, "waiting 2s of 1m30s, held by pid 7, pid 8: a"},
+		{waitLine{lock: "a\x1b[2J"}, 0, nil, `waiting: "a\x1b[2J"`},
+		{waitLine{lock: "gpu", slots: 4}, 0, nil, "waiting: one of the 4 slots of gpu"},
 	} {
 		if c.line.timeout == 0 {
 			c.line.timeout = portalocker.Forever
