@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/portalocker/portalocker/internal/notify"
+	"github.com/portalocker/portalocker/internal/proclocks"
 )
 
 // Tickets keep the order of arrival among the processes that wait for a flock.
@@ -24,7 +25,7 @@ import (
 //
 // Asking whether a write lock over a range could be had (F_OFD_GETLK, which takes
 // no lock) tells whether somebody else's ticket is in that range.
-const firstTicket = 1 << 61
+const firstTicket = proclocks.FirstTicket // 2^61; holders are listed by it too
 
 // ticketWindow is how many waiting processes are the front of the queue. Only
 // those watch the lock file, since each of them wakes for each release. The first

@@ -35,7 +35,7 @@ func underFlocksName(program string) bool {
 // newFlock is for the help and the completion; execute goes past it, as to build
 // all commands takes longer than to lock.
 func newFlock(std streams) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:                   "flock [options] FILE|DIRECTORY COMMAND [ARG...]",
 		Short:                 "Do what flock(1) does, with the same options",
 		Long:                  flockLong,
@@ -46,6 +46,19 @@ func newFlock(std streams) *cobra.Command {
 			return &exit{status: flock("portalocker flock", args, std)}
 		},
 	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.BoolP("shared", "s", false, "share the lock with others that do so")
+	f.BoolP("exclusive", "x", false, "have the lock alone (default); also -e")
+	f.BoolP("unlock", "u", false, "drop the lock")
+	f.BoolP("nonblock", "n", false, "do not wait: fail if the lock is held; also --nb")
+	f.StringP("timeout", "w", "", "wait `SECONDS` at most; 0.5 is half a second; also --wait")
+	f.StringP("conflict-exit-code", "E", "", "exit with status `N` if the lock was not to be had (default 1)")
+	f.BoolP("close", "o", false, "do not pass the lock on to COMMAND")
+	f.BoolP("no-fork", "F", false, "become COMMAND instead of starting it (not on Windows)")
+	f.Bool("verbose", false, "tell how long it took to get the lock, or why it failed")
+	f.BoolP("version", "V", false, "print the version")
+	return cmd
 }
 
 // flock is the whole program flock(1); it returns the exit status. What it has
@@ -225,18 +238,7 @@ Its three forms are
   flock [options] FILE|DIRECTORY -c LINE            LINE is for $SHELL, or /bin/sh
   flock [options] NUMBER                            of a descriptor that the shell has open
 
-and its options, which come first
-
-  -s, --shared            share the lock with others that do so
-  -e, -x, --exclusive     have the lock alone (default)
-  -u, --unlock            drop the lock
-  -n, --nb, --nonblock    do not wait: fail if the lock is held
-  -w, --wait, --timeout SECONDS     wait so long at most; 0.5 is half a second
-  -E, --conflict-exit-code N        exit status if the lock was not to be had
-  -o, --close             do not pass the lock on to COMMAND
-  -F, --no-fork           become COMMAND instead of starting it (not on Windows)
-      --verbose           tell how long it took to get the lock, or why it failed
-  -h, --help, -V, --version
+and options come first in all of them.
 
 FILE is created if it is not there. COMMAND inherits the lock, and what it leaves in
 the background keeps it: flock does not unlock. In that, and in that signals end it

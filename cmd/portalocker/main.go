@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
+//go:generate go test -run TestManualPages$ -update
+
 // streams are the standard streams of this program and of the commands it runs.
 // They are files, so that a command gets them themselves and nothing is copied.
 type streams struct{ in, out, err *os.File }
