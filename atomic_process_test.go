@@ -187,6 +187,8 @@ func contentOf(size int) []byte {
 func whole(path string) string {
 	content, err := os.ReadFile(path)
 	switch {
+	case err != nil && runtime.GOOS == "windows" && !errors.Is(err, fs.ErrNotExist):
+		return "" // a sharing violation: it is being renamed right now
 	case err != nil:
 		return err.Error()
 	case len(content) == 0 || !bytes.Equal(content, contentOf(len(content))):

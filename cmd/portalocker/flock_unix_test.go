@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -180,7 +181,6 @@ var flockCases = []flockCase{
 	{script: `ln -s link link; $FLOCK link echo run`},
 	{script: `$FLOCK "$(printf '%0300d' 1)" echo run`},
 	{script: `chmod 444 kept; $FLOCK -n kept echo run`},
-	{script: `(ulimit -n 3; $FLOCK x echo run) 2>/dev/null; echo $?`},
 
 	// Conflicts.
 	{script: `$REAL x $FLOCK -n x echo run`},
@@ -199,7 +199,7 @@ var flockCases = []flockCase{
 	{script: `$REAL x $FLOCK -u -n x echo run`},
 	{script: `$REAL x $FLOCK -u x $REAL -n x echo run`}, // it unlocks its own, not that of others
 	{script: `$REAL dir $FLOCK -n dir/. echo run`},
-	{script: `ln x y; ln kept y; $REAL kept $FLOCK -n y echo run`},
+	{script: `ln kept y; $REAL kept $FLOCK -n y echo run`},
 	{script: `$FLOCK x $REAL -n x echo run`},
 	{script: `$FLOCK -s x $REAL -n x echo run; $FLOCK -s x $REAL -sn x echo run`},
 	{script: `$FLOCK -F x $REAL -n x echo run`},
@@ -213,9 +213,9 @@ var flockCases = []flockCase{
 		$FLOCK -w 60 x echo got & echo >go; wait`},
 	{script: `mkfifo go; $REAL x sh -c 'echo held >go; read _ <go; echo released' & read _ <go
 		(echo >go; $FLOCK -w 60 9; echo got $?) 9>x; wait`, sorted: true},
-	{script: `exec 8>x 9>x; $REAL 8; $FLOCK x true & kill -TERM $!; wait $!; echo $?`},
-	{script: `exec 8>x 9>x; $REAL 8; $FLOCK 9 & kill -HUP $!; wait $!; echo $?; $REAL -u 8; $REAL -n x echo free`},
-	{script: `exec 8>x; $REAL 8; $FLOCK -w 60 x true & kill -KILL $!; wait $!; echo $?`},
+	{script: `exec 8>x 9>x; $REAL 8; $FLOCK x true & kill -TERM $!; wait $! 2>/dev/null; echo $?`},
+	{script: `exec 8>x 9>x; $REAL 8; $FLOCK 9 & kill -HUP $!; wait $! 2>/dev/null; echo $?; $REAL -u 8; $REAL -n x echo free`},
+	{script: `exec 8>x; $REAL 8; $FLOCK -w 60 x true & kill -KILL $!; wait $! 2>/dev/null; echo $?`},
 
 	// Descriptors.
 	{script: `$FLOCK 9 9>&-`},
@@ -286,7 +286,7 @@ func TestFlockIsFlock(t *testing.T) {
 	for _, script := range flockUsageCases {
 		cases = append(cases, flockCase{script: script})
 	}
-	own := underFlockName(t)
+	own := builtFlock(t, "0")
 	for _, c := range cases {
 		t.Run(c.script, func(t *testing.T) {
 			t.Parallel()
@@ -308,7 +308,7 @@ func TestFlockDoesNotWaitForAPipe(t *testing.T) {
 }
 
 // utilLinuxFlock is the program to compare with.
-func utilLinuxFlock(t *testing.T) string {
+func utilLinuxFlock(t testing.TB) string {
 	t.Helper()
 	path := testproc.Tool(t, "flock", "install util-linux")
 	if out, _ := exec.Command(path, "--version").Output(); !strings.Contains(string(out), "util-linux") {
@@ -317,16 +317,15 @@ func utilLinuxFlock(t *testing.T) string {
 	return path
 }
 
-// underFlockName gives portalocker under the name of flock.
-func underFlockName(t *testing.T) string {
+// builtFlock is the program itself, under the name of flock: it starts several times
+// as fast as the test binary, and many times with the race detector in that.
+func builtFlock(t testing.TB, cgo string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "flock")
-	target, err := filepath.Abs(self)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(target, path); err != nil {
-		t.Fatal(err)
+	build := exec.Command(testproc.Tool(t, "go", "install Go"), "build", "-o", path, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 	return path
 }
@@ -387,8 +386,12 @@ func leftBehind(t *testing.T, dir string) string {
 			fmt.Fprintf(&all, " %q %v", content, err != nil)
 		}
 		if d.Type().IsRegular() || d.IsDir() {
-			_, err := portalocker.New(path, portalocker.WithMode("r"), portalocker.WithTimeout(0)).Acquire(t.Context())
-			fmt.Fprintf(&all, " %v", err)
+			lock := portalocker.New(path, portalocker.WithMode("r"), portalocker.WithTimeout(0))
+			_, err := lock.Acquire(t.Context())
+			fmt.Fprintf(&all, " locked: %v", errors.Is(err, portalocker.ErrAlreadyLocked))
+			if err := lock.Release(); err != nil {
+				return err
+			}
 		}
 		all.WriteByte('\n')
 		return nil

@@ -63,7 +63,7 @@ func newRun(std streams) *cobra.Command {
 	f.BoolVar(&o.temp, "temp", false, "remove LOCK at the end")
 	f.BoolVar(&o.pid, "pid", false, "LOCK is a PID file, removed at the end, and LOCK.lock the lock")
 	f.Var(&o.slots, "slots", "LOCK is a name, and N may hold it at a time")
-	f.StringVar(&o.directory, "directory", "", "`DIR` of the files of --slots (default: the one for temporary files)")
+	f.StringVar(&o.directory, "directory", "", "`DIR` of the files of --slots (default: of temporary files)")
 	f.Var(&o.mechanism, "mechanism", "what to lock by (default: the platform's own)")
 	noFiles := cobra.FixedCompletions(nil, cobra.ShellCompDirectiveNoFileComp)
 	for flag, complete := range map[string]cobra.CompletionFunc{
