@@ -6,8 +6,12 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 )
+
+// absolute resolves a relative path, also one on another drive or on none.
+func absolute(path string) (string, error) { return filepath.Abs(path) }
 
 // open opens the target for a lock, without truncating it. What lies at the path
 // is looked at before it is opened, and once more after.

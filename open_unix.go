@@ -8,9 +8,21 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
+
+// absolute puts the working directory before a relative path. It does not use
+// filepath.Join, which would take "link/../file" for "file", as the system does not
+// when link is a symlink to a directory.
+func absolute(path string) (string, error) {
+	if filepath.IsAbs(path) {
+		return path, nil
+	}
+	wd, err := os.Getwd()
+	return wd + "/" + path, err
+}
 
 // open opens the target for a lock, without truncating it. Whatever lies at the
 // path, it neither waits nor acts on a device: what is there is looked at before

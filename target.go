@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 )
 
 // target is the file that a lock locks.
@@ -25,19 +23,13 @@ type target struct {
 }
 
 func newTarget(path string) target {
-	t := target{name: path, path: path}
+	t := target{name: path}
 	if path == "" {
 		t.err = errors.New("the path is empty")
 		return t
 	}
-	if !filepath.IsAbs(path) {
-		wd, err := os.Getwd()
-		if err != nil {
-			t.err = fmt.Errorf("cannot resolve the relative path: %w", err)
-		}
-		// Not filepath.Join: it would take "link/../file" for "file", which the
-		// system does not when link is a symlink to a directory.
-		t.path = wd + string(filepath.Separator) + path
+	if t.path, t.err = absolute(path); t.err != nil {
+		t.err = fmt.Errorf("cannot resolve the relative path: %w", t.err)
 	}
 	return t
 }

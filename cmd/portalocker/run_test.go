@@ -297,10 +297,15 @@ func TestHelp(t *testing.T) {
 		r := try(t, args...)
 		r.want(t, 0, "Examples:\n  portalocker run ", "")
 	}
-	// Every line fits a terminal.
-	for line := range strings.Lines(try(t, "run", "--help").out) {
-		if len(line) > 100 {
-			t.Errorf("%d columns: %s", len(line), line)
+	for _, cmd := range newRoot(streams{}).Commands() {
+		r := try(t, "help", cmd.Name())
+		if r.status != 0 || !strings.Contains(r.out, "Examples:\n  ") {
+			t.Errorf("%s: without an example: %+v", cmd.Name(), r)
+		}
+		for line := range strings.Lines(r.out) {
+			if len(line) > 100 { // does not fit many a terminal
+				t.Errorf("%s: %d columns: %s", cmd.Name(), len(line), line)
+			}
 		}
 	}
 }
