@@ -7,9 +7,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,6 +29,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asPortalocker) != "" {
 		main()
 	}
+	// Where nohup or the like has started the tests, what they start would ignore
+	// SIGHUP too. A signal that is handled is back at its default there.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	goleak.VerifyTestMain(m)
 }
 
