@@ -241,9 +241,10 @@ Its three forms are
 and options come first in all of them.
 
 FILE is created if it is not there. COMMAND inherits the lock, and what it leaves in
-the background keeps it: flock does not unlock. In that, and in that signals end it
-without reaching COMMAND, it is not "portalocker run". With NUMBER the lock belongs to
-whoever has the file open, and ends with "flock -u" or the last close.
+the background keeps it: flock does not unlock. In that it is not "portalocker run";
+nor in that signals end it without reaching COMMAND, and in that the kernel, not the
+order of arrival, says who is next. With NUMBER the lock belongs to whoever has the
+file open, and ends with "flock -u" or the last close.
 
 What is different from flock(1) of util-linux 2.38: a FILE that is a named pipe is
 locked without waiting for somebody who writes to it. What --verbose says comes before

@@ -3,11 +3,14 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/portalocker/portalocker/internal/testproc"
 )
 
 // BenchmarkFlock runs "flock x.lock true", whole processes, by this program and by
@@ -38,6 +41,19 @@ func BenchmarkFlock(b *testing.B) {
 			b.ReportMetric(median(times[own])*1e3, "ms")
 		})
 	}
+}
+
+// builtFlock is the program itself, under the name of flock: it starts several times
+// as fast as the test binary, and many times with the race detector in that.
+func builtFlock(t testing.TB, cgo string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "flock")
+	build := exec.Command(testproc.Tool(t, "go", "install Go"), "build", "-o", path, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return path
 }
 
 func median(times []time.Duration) float64 {

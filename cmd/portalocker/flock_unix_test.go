@@ -317,19 +317,6 @@ func utilLinuxFlock(t testing.TB) string {
 	return path
 }
 
-// builtFlock is the program itself, under the name of flock: it starts several times
-// as fast as the test binary, and many times with the race detector in that.
-func builtFlock(t testing.TB, cgo string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "flock")
-	build := exec.Command(testproc.Tool(t, "go", "install Go"), "build", "-o", path, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return path
-}
-
 // flockResult is what can be seen of a script. It is comparable.
 type flockResult struct{ status, out, errs, left string }
 

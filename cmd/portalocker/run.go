@@ -186,27 +186,44 @@ func (o *runOptions) run(ctx context.Context, std streams) error {
 func (o *runOptions) acquire(ctx context.Context, l lock, std streams) error {
 	timeout := time.Duration(o.timeout)
 	if timeout == 0 {
-		return l.acquire(ctx, 0)
+		return acquire(ctx, l, 0)
 	}
 	if !o.verbose {
 		if _, ok := terminalWidth(std.err); !ok {
-			return l.acquire(ctx, timeout)
+			return acquire(ctx, l, timeout)
 		}
 		line := &waitLine{out: std.err, lock: o.lock, slots: int(o.slots), files: l.files(), timeout: timeout}
-		return line.during(func() error { return l.acquire(ctx, timeout) })
+		return line.during(func() error { return acquire(ctx, l, timeout) })
 	}
 	begin := time.Now()
-	err := l.acquire(ctx, 0)
+	err := acquire(ctx, l, 0)
 	if errors.Is(err, portalocker.ErrAlreadyLocked) && ctx.Err() == nil {
 		limit := "without limit"
 		if timeout != portalocker.Forever {
 			limit = fmt.Sprintf("at most %v", timeout)
 		}
 		o.tell(std, "%v; waiting %s", err, limit)
-		err = l.acquire(ctx, timeout)
+		err = acquire(ctx, l, timeout)
 	}
 	if err == nil {
 		o.tell(std, "got the lock %q after %v", o.lock, time.Since(begin).Round(time.Microsecond))
+	}
+	return err
+}
+
+// acquire takes the lock. If it was not to be had, and the library knows of no
+// process that runs and has it, it looks longer: for those who inherited it.
+func acquire(ctx context.Context, l lock, timeout time.Duration) error {
+	err := l.acquire(ctx, timeout)
+	var locked *portalocker.LockError
+	if errors.As(err, &locked) && locked.Err == portalocker.ErrAlreadyLocked && locked.HolderCommand == "" {
+		holders, _ := portalocker.Holders(l.files()[0]) // nobody, where the system does not tell
+		for _, h := range holders {
+			if !h.Waiting && h.PID != 0 {
+				locked.HolderPID, locked.HolderCommand = h.PID, h.Command
+				break
+			}
+		}
 	}
 	return err
 }

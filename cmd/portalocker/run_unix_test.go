@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -149,13 +150,16 @@ func TestRunKilledLeavesTheLockWithTheCommand(t *testing.T) {
 		t.Chdir(t.TempDir()) // as the name of a semaphore can be no path
 		run := append(append([]string{"run"}, options...), "job", "--", self)
 		p := start(t, append(run, "@hold")...)
-		p.ready()
+		by := "already locked"
+		if pid := p.ready(); runtime.GOOS == "linux" && !slices.Contains(options, "--slots") {
+			by = fmt.Sprintf("already locked by pid %d (", pid) // who inherited it
+		}
 		p.send(unix.SIGKILL)
 		if status := p.end(); status != -1 {
 			t.Fatalf("SIGKILL made it end with %d", status)
 		}
 		next := append(slices.DeleteFunc(slices.Clone(run), func(arg string) bool { return arg == "--shared" }), "@exit", "0")
-		try(t, slices.Insert(slices.Clone(next), 1, "-n")...).want(t, statusConflict, "", "already locked")
+		try(t, slices.Insert(slices.Clone(next), 1, "-n")...).want(t, statusConflict, "", by)
 		waiter := start(t, next...)
 		_ = p.in.Close() // which ends the command, and only that lets the next one go on
 		waiter.finish().want(t, 0, "", "")
