@@ -100,7 +100,7 @@ func (a *acquisition) await(ctx context.Context, prize prize, home *hold) error 
 			w.due = now.Add(w.safetyNet(now))
 			w.tryAt = w.due
 			if w.hinted && w.outside {
-				w.soon = firstPause
+				w.soon = giveWay / 5 // before the next in line stops giving way
 			}
 		}
 		if w.join() {
