@@ -6,7 +6,10 @@
 //   - Lock locks a file that stays, RLock one that its holder may lock again.
 //   - TemporaryFileLock removes the file with the lock.
 //   - PIDFileLock writes down who has the lock.
+//   - NamedBoundedSemaphore lets a number of holders in at a time.
 //   - LockFile and UnlockFile lock a file that is open already.
+//   - OpenAtomic and WriteFileAtomic publish a file complete or not at all.
+//   - Holders tells who has a lock, and who waits for it.
 //
 // All of them exclude, and are excluded by, every program that locks the same file
 // by the same mechanism: flock(1), Python's portalocker and fcntl.flock, and so on.
