@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/portalocker/portalocker/internal/cause"
 	"github.com/portalocker/portalocker/internal/notify"
 	"github.com/portalocker/portalocker/internal/oslock"
 )
@@ -45,6 +46,8 @@ type acquisition struct {
 	started   time.Time
 	end       time.Time // of the timeout; zero for never
 	timer     *time.Timer
+	told      bool // of the wait
+	first     bool // came into this process's line as the one whose turn it is
 	hold      hold
 }
 
@@ -55,6 +58,10 @@ type knowledge struct {
 	vetted bool      // what lay at the path was fit to be opened
 	dev    uint64    // the device that local speaks of
 	local  bool      // tickets mean something there
+
+	// spare is an acquisition that has ended, for the next one to use its memory.
+	// It is taken before the gate is had, and so by an exchange.
+	spare atomic.Pointer[acquisition]
 }
 
 // hold is a lock that is held: an open file, the system's lock on it, and the
@@ -68,11 +75,16 @@ type hold struct {
 	place     place
 	unlocked  error         // the result of unlockFD, which as a closure would cost a fast release two allocations
 	watch     *notify.Watch // of the wait that led here, to be ended with the hold; may be nil
+	whole     *acquisition  // that this is a part of, if its memory may be used again
 }
 
 // newAcquisition begins an acquisition, unless something makes it senseless.
 func newAcquisition(ctx context.Context, t *target, s *settings, opts []Option, known *knowledge) (*acquisition, error) {
-	a := &acquisition{target: t, settings: s, known: known, started: time.Now()}
+	a := known.spare.Swap(nil)
+	if a == nil {
+		a = &acquisition{}
+	}
+	a.target, a.settings, a.known, a.started = t, s, known, time.Now()
 	if len(opts) > 0 {
 		changed := *s
 		changed.apply(opts)
@@ -91,7 +103,7 @@ func newAcquisition(ctx context.Context, t *target, s *settings, opts []Option, 
 	case ctx == nil:
 		err = errors.New("the context is nil; use context.Background where there is none")
 	case ctx.Err() != nil:
-		err = endOf(ctx)
+		err = cause.Of(ctx)
 	}
 	if err != nil {
 		return nil, &LockError{Op: "acquire", Path: t.name, Err: err}
@@ -103,9 +115,9 @@ func newAcquisition(ctx context.Context, t *target, s *settings, opts []Option, 
 // locked.
 func (a *acquisition) run(ctx context.Context) (*hold, error) {
 	h := &a.hold
-	h.target, h.mechanism = a.target, a.mechanism
+	h.target, h.mechanism, h.whole = a.target, a.mechanism, a
 	if !a.onlyOnce() { // who tries once does not stand in line: "already locked" would be a lie if the lock is free
-		h.place.enter(a.path, a.mechanism, a.lockMode)
+		a.first = h.place.enter(a.path, a.mechanism, a.lockMode)
 	}
 	err := a.openInTurn(ctx)
 	if err != nil {
@@ -139,18 +151,24 @@ func (a *acquisition) run(ctx context.Context) (*hold, error) {
 
 // openInTurn opens the file as soon as the place in line is near enough.
 func (a *acquisition) openInTurn(ctx context.Context) error {
-	if !a.onlyOnce() {
-		for {
-			near, turn := a.hold.place.mayOpen()
-			if near {
-				break
-			}
-			if err := a.waitFor(ctx, turn); err != nil {
-				return err
-			}
+	if !a.first && !a.onlyOnce() {
+		if err := a.waitToOpen(ctx); err != nil {
+			return err
 		}
 	}
 	return a.open()
+}
+
+func (a *acquisition) waitToOpen(ctx context.Context) error {
+	for {
+		near, turn := a.hold.place.mayOpen()
+		if near {
+			return nil
+		}
+		if err := a.waitFor(ctx, turn); err != nil {
+			return err
+		}
+	}
 }
 
 // open opens the file. A lock that is taken again and again does not look each
@@ -194,7 +212,7 @@ func (a *acquisition) explain(ctx context.Context, err error) error {
 	case errors.Is(err, errReplaced):
 		ended := fmt.Errorf("other programs keep replacing %s", printable(a.path))
 		if ctx.Err() != nil {
-			ended = fmt.Errorf("%w: %w", ended, endOf(ctx))
+			ended = fmt.Errorf("%w: %w", ended, cause.Of(ctx))
 		}
 		return a.locked(ended)
 	case needsOtherAccess(err):
@@ -238,7 +256,7 @@ func (h *hold) release(finish func() error) error {
 // the file by hand, or shares the lock, must leave the path to the others.
 func (h *hold) alone() bool {
 	if h.mechanism == oslock.LockFileEx {
-		return h.place.mode == oslock.Exclusive // it cannot be converted, nor the file be replaced
+		return true // the file cannot be replaced, and is removed only when nobody has it open any more
 	}
 	err := withFD(h.file, func(fd uintptr) error { return oslock.Try(fd, h.mechanism, oslock.Exclusive) })
 	if err != nil {
@@ -264,6 +282,16 @@ func (h *hold) drop() error {
 		h.watch.Close()
 	}
 	return err
+}
+
+// spare leaves the memory of a hold that has ended to the next acquisition. Whoever
+// calls it must be the last that knows the hold.
+func (h *hold) spare() {
+	if a := h.whole; a != nil {
+		known := a.known
+		*a = acquisition{}
+		known.spare.Store(a)
+	}
 }
 
 // yielding counts the goroutines that have let the next one run first.
@@ -298,20 +326,25 @@ func (h *hold) unlockFD(fd uintptr) { h.unlocked = oslock.Unlock(fd, h.mechanism
 // locked is the error of an acquisition that ended while somebody else had the
 // lock: at once, by the timeout, or by what ended says.
 func (a *acquisition) locked(ended error) *LockError {
-	err := &LockError{Op: "acquire", Path: a.name, Err: ErrAlreadyLocked, ended: ended}
+	err := &LockError{Op: "acquire", Path: a.name, Err: ErrAlreadyLocked, Cause: ended}
 	if !a.onlyOnce() {
 		err.Waited = time.Since(a.started)
 	}
 	return err
 }
 
-func (a *acquisition) expired() bool { return !a.end.IsZero() && !time.Now().Before(a.end) }
-
-// endOf is why the context ended: its error and, where that says more, its cause.
-func endOf(ctx context.Context) error {
-	if cause := context.Cause(ctx); !errors.Is(cause, ctx.Err()) {
-		return fmt.Errorf("%w: %w", ctx.Err(), cause)
-	} else {
-		return cause
+// tellOfWait logs that a wait begins, and tellOfEnd, if there was one, how it ended.
+func (a *acquisition) tellOfWait() {
+	if !a.told && a.logger != nil {
+		a.told = true
+		a.debug("lock is held, waiting", "path", a.path)
 	}
 }
+
+func (a *acquisition) tellOfEnd(err error) {
+	if a.told {
+		a.debug("wait is over", "path", a.path, "acquired", err == nil, "waited", time.Since(a.started))
+	}
+}
+
+func (a *acquisition) expired() bool { return !a.end.IsZero() && !time.Now().Before(a.end) }

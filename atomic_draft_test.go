@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/portalocker/portalocker"
+	"github.com/portalocker/portalocker/internal/testproc"
 )
 
 // TestAtomicForgotten: who calls neither Commit nor Close publishes nothing. The
@@ -119,7 +120,7 @@ func TestAtomicFailures(t *testing.T) {
 // TestAtomicWithoutLinks: without a way to publish that cannot replace, it fails
 // rather than risk it.
 func TestAtomicWithoutLinks(t *testing.T) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	path := filepath.Join(dir, "x")
 	w := way{lacks: []portalocker.AtomicStep{portalocker.StepNameless, portalocker.StepMove, portalocker.StepLink}}
 	err := portalocker.WriteFileAtomic(path, []byte("new"), 0o666, w.before(nil))
@@ -137,7 +138,11 @@ func TestAtomicWithoutLinks(t *testing.T) {
 // that replace it all do, one after the other.
 func TestAtomicGoroutines(t *testing.T) {
 	overWays(t, func(t *testing.T, dir string, w way) {
-		const writers, rounds = 8, 20
+		const writers = 8
+		rounds := 20
+		if testing.Short() {
+			rounds = 4
+		}
 		contents := make([]string, writers)
 		for i := range contents {
 			contents[i] = strings.Repeat(string(rune('a'+i)), 10_000+i)
@@ -226,7 +231,7 @@ func TestAtomicIsSafeForGoroutines(t *testing.T) {
 
 // TestAtomicLeavesLivingDraftsAlone: those of others at the same destination.
 func TestAtomicLeavesLivingDraftsAlone(t *testing.T) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	path := filepath.Join(dir, "x")
 	var files []*portalocker.AtomicFile
 	for i := range 6 {
@@ -272,7 +277,7 @@ func TestAtomicRemovesDeadDrafts(t *testing.T) {
 
 // TestAtomicTakesTheNameOfTheDead: also of one that died after the open.
 func TestAtomicTakesTheNameOfTheDead(t *testing.T) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	path := filepath.Join(dir, "x")
 	drafts := 0
 	f, err := portalocker.OpenAtomic(path, portalocker.WithReplace(), portalocker.BeforeStep(func(step portalocker.AtomicStep) error {
@@ -297,7 +302,10 @@ func TestAtomicTakesTheNameOfTheDead(t *testing.T) {
 
 // TestAtomicFindsAName: also when a thousand are taken by what it cannot remove.
 func TestAtomicFindsAName(t *testing.T) {
-	dir := t.TempDir()
+	if testing.Short() {
+		t.Skip("it makes a thousand folders")
+	}
+	dir := testproc.Folder(t)
 	path := filepath.Join(dir, "x")
 	for n := range 1000 {
 		must(t, os.Mkdir(filepath.Join(dir, fmt.Sprintf(".x.%d.portalocker-tmp", n)), 0o777))

@@ -106,7 +106,10 @@ func ask(t *testing.T, p *testproc.Process, line, answer string) {
 // others are told that it exists, and leave the file of the winner alone.
 func TestAtomicRace(t *testing.T) {
 	overWays(t, func(t *testing.T, dir string, w way) {
-		const rounds = 20
+		rounds := 20
+		if testing.Short() {
+			rounds = 4
+		}
 		var writers [8]*testproc.Process
 		for i := range writers {
 			writers[i] = testproc.Start(t, "atomic", w.name)
@@ -240,7 +243,7 @@ func TestAtomicKilled(t *testing.T) {
 }
 
 func killWriters(t *testing.T, w way, kills int, limit time.Duration, seed uint64) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	path := filepath.Join(dir, "x")
 	must(t, os.WriteFile(path, contentOf(1), 0o666))
 	stop, wrong := make(chan struct{}), make(chan string, 1)

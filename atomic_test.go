@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/portalocker/portalocker"
+	"github.com/portalocker/portalocker/internal/testproc"
 )
 
 // way is one of the ways in which an AtomicFile may have to go, by what the
@@ -50,7 +51,7 @@ func overWays(t *testing.T, test func(t *testing.T, dir string, w way)) {
 	t.Helper()
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := testproc.Folder(t)
 			test(t, dir, w)
 			nothingOpen(t, dir)
 		})
@@ -247,11 +248,11 @@ func TestAtomicFailedWrite(t *testing.T) {
 func TestAtomicResolvesOnce(t *testing.T) {
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := testproc.Folder(t)
 			t.Chdir(dir)
 			f, err := portalocker.OpenAtomic("x", w.before(nil))
 			must(t, err)
-			t.Chdir(t.TempDir())
+			t.Chdir(testproc.Folder(t))
 			_, err = f.WriteString("new")
 			must(t, err)
 			must(t, f.Commit())
@@ -264,7 +265,7 @@ func TestAtomicResolvesOnce(t *testing.T) {
 }
 
 func TestAtomicBadPaths(t *testing.T) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	file, folder := filepath.Join(dir, "file"), filepath.Join(dir, "folder")
 	must(t, os.WriteFile(file, []byte("precious"), 0o666))
 	must(t, os.Mkdir(folder, 0o777))
@@ -330,7 +331,7 @@ func TestAtomicIsAWriter(t *testing.T) {
 		io.ReaderFrom
 		io.Closer
 	} = (*portalocker.AtomicFile)(nil)
-	path := filepath.Join(t.TempDir(), "x")
+	path := filepath.Join(testproc.Folder(t), "x")
 	f, err := portalocker.OpenAtomic(path)
 	must(t, err)
 	data := bytes.Repeat([]byte{1, 2, 3}, 100_000)

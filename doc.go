@@ -11,7 +11,9 @@
 //   - OpenAtomic and WriteFileAtomic publish a file complete or not at all.
 //   - Holders tells who has a lock, and who waits for it.
 //
-// All of them exclude, and are excluded by, every program that locks the same file
+// Package redislock locks names on a Redis server, for programs on several machines.
+//
+// All locks on files exclude, and are excluded by, every program that locks the same file
 // by the same mechanism: flock(1), Python's portalocker and fcntl.flock, and so on.
 // On Unix locks are advisory: programs that do not lock are not kept out.
 //

@@ -35,10 +35,11 @@ type LockError struct {
 	Err  error  // why it failed; ErrAlreadyLocked when somebody else has the lock
 
 	HolderPID     int           // who has the lock, 0 where that is not known
+	HolderHost    string        // the holder's machine, "" for this one
 	HolderCommand string        // the holder's command name, "" where that is not known
 	Waited        time.Duration // how long the lock was waited for; 0 after a single try
 
-	ended error // the context's error and cause, nil if the context did not end the wait
+	Cause error // the error and the cause of the context that ended the wait, nil if no context did
 }
 
 // Error is one line: what, where, who and how long.
@@ -47,6 +48,9 @@ func (e *LockError) Error() string {
 	fmt.Fprintf(&b, "%s %s: %s", e.Op, printable(e.Path), oneLine(e.Err))
 	if e.HolderPID > 0 {
 		fmt.Fprintf(&b, " by pid %d", e.HolderPID)
+		if e.HolderHost != "" {
+			fmt.Fprintf(&b, " on %s", printable(e.HolderHost))
+		}
 		if e.HolderCommand != "" {
 			fmt.Fprintf(&b, " (%s)", printable(e.HolderCommand))
 		}
@@ -54,18 +58,18 @@ func (e *LockError) Error() string {
 	if e.Waited > 0 {
 		fmt.Fprintf(&b, ", gave up after %v", rounded(e.Waited))
 	}
-	if e.ended != nil {
-		fmt.Fprintf(&b, ": %s", oneLine(e.ended))
+	if e.Cause != nil {
+		fmt.Fprintf(&b, ": %s", oneLine(e.Cause))
 	}
 	return b.String()
 }
 
 // Unwrap gives what the error wraps, for errors.Is and errors.As.
 func (e *LockError) Unwrap() []error {
-	if e.ended == nil {
+	if e.Cause == nil {
 		return []error{e.Err}
 	}
-	return []error{e.Err, e.ended}
+	return []error{e.Err, e.Cause}
 }
 
 // Is makes every LockError an ErrLock.

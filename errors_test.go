@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/portalocker/portalocker"
+	"github.com/portalocker/portalocker/internal/testproc"
 )
 
 func TestMessages(t *testing.T) {
@@ -156,7 +157,7 @@ func TestWhoAndHowLong(t *testing.T) {
 	} {
 		for _, kind := range kinds {
 			t.Run(test.name+"/"+kind, func(t *testing.T) {
-				path := filepath.Join(t.TempDir(), "x")
+				path := filepath.Join(testproc.Folder(t), "x")
 				other := holder(t, kind, path)
 				ctx := t.Context()
 				if test.context != nil {
@@ -213,7 +214,7 @@ func ending(timer *time.Timer, cancel func()) context.CancelFunc {
 func TestHolderIsThisProcess(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "x")
+			path := filepath.Join(testproc.Folder(t), "x")
 			l, acquire := newLock(kind, path)
 			must(t, acquire(t.Context()))
 			_, again := newLock(kind, path, portalocker.WithTimeout(0))
@@ -235,7 +236,7 @@ func TestHolderIsThisProcess(t *testing.T) {
 // TestRelativePathInMessages: a message speaks of the path as it was given.
 func TestRelativePathInMessages(t *testing.T) {
 	for _, kind := range kinds {
-		t.Chdir(t.TempDir())
+		t.Chdir(testproc.Folder(t))
 		l, acquire := newLock(kind, "x.lock")
 		must(t, acquire(t.Context()))
 		_, again := newLock(kind, "x.lock", portalocker.WithTimeout(0))

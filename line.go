@@ -42,22 +42,24 @@ type place struct {
 var lines struct {
 	sync.Mutex
 	byPath [oslock.Mechanisms]map[string]*line
-	spare  *line // an empty one, for the next path that is locked
+	spare  *line // the one that was left empty last; it is in byPath still, as it often is the next that is wanted
 }
 
-// enter goes to the end of the line.
-func (p *place) enter(path string, mechanism oslock.Mechanism, mode oslock.Mode) {
+// enter goes to the end of the line, and reports what first does.
+func (p *place) enter(path string, mechanism oslock.Mechanism, mode oslock.Mode) (first bool) {
 	lines.Lock()
 	defer lines.Unlock()
 	l := p.at(path, mechanism, mode)
 	switch {
 	case l.head == nil:
 		l.head = p
+		return p.isNext()
 	case l.near.Len() < lineOpen:
 		p.in, p.elem = &l.near, l.near.PushBack(p)
 	default:
 		p.in, p.elem = &l.far, l.far.PushBack(p)
 	}
+	return false
 }
 
 // pass makes a place a holder that has not stood in line.
@@ -71,6 +73,10 @@ func (p *place) pass(path string, mechanism oslock.Mechanism, mode oslock.Mode) 
 
 func (p *place) at(path string, mechanism oslock.Mechanism, mode oslock.Mode) *line {
 	p.mode = mode
+	if l := lines.spare; l != nil && l.path == path && l.mechanism == mechanism {
+		lines.spare, p.line = nil, l
+		return l
+	}
 	p.line = lines.byPath[mechanism][path]
 	if p.line == nil {
 		p.line = newLine(path, mechanism)
@@ -82,8 +88,10 @@ func newLine(path string, mechanism oslock.Mechanism) *line {
 	l := lines.spare
 	if l == nil {
 		l = &line{}
+	} else {
+		delete(lines.byPath[l.mechanism], l.path)
+		lines.spare = nil
 	}
-	lines.spare = nil
 	l.path, l.mechanism = path, mechanism
 	if lines.byPath[mechanism] == nil {
 		lines.byPath[mechanism] = map[string]*line{}
@@ -145,7 +153,9 @@ func (p *place) leave() (woke bool) {
 		p.stepOut()
 	}
 	if l := p.line; l.head == nil && l.shared == 0 && l.exclusive == 0 {
-		delete(lines.byPath[l.mechanism], l.path)
+		if old := lines.spare; old != nil {
+			delete(lines.byPath[old.mechanism], old.path)
+		}
 		lines.spare = l
 		return false
 	}

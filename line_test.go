@@ -32,15 +32,24 @@ func whose(places ...*place) (turns string) {
 	return turns
 }
 
-// mustBeEmpty fails if a line is left when nobody stands in one.
+// mustBeEmpty fails if a line is left when nobody stands in one, but for the one
+// that is kept for the next who comes, and has to be as new.
 func mustBeEmpty(t *testing.T) {
 	t.Helper()
 	lines.Lock()
 	defer lines.Unlock()
 	for m, byPath := range lines.byPath {
-		for path := range byPath {
-			if path == t.Name() {
-				t.Errorf("the line of mechanism %d is still there", m)
+		for path, l := range byPath {
+			switch {
+			case l == lines.spare:
+				if l.head != nil || l.shared != 0 || l.exclusive != 0 || l.near.Len() != 0 || l.far.Len() != 0 {
+					t.Errorf("the line that is kept is not empty: %+v", l)
+				}
+				if l.path != path || int(l.mechanism) != m {
+					t.Errorf("the line of %s, %v is kept for %s, %d", l.path, l.mechanism, path, m)
+				}
+			case path == t.Name() || strings.HasPrefix(path, t.Name()+"/"):
+				t.Errorf("the line of %s, mechanism %d is still there", path, m)
 			}
 		}
 	}
@@ -227,6 +236,67 @@ func TestLinesAreApart(t *testing.T) {
 		p.hold()
 		p.leave()
 	}
+	mustBeEmpty(t)
+}
+
+// TestLineKept: an empty line is kept for the next who comes; it serves its own
+// path as before, gives way to another one, and never lives beside a second one of
+// the same path.
+func TestLineKept(t *testing.T) {
+	enter := func(path string, m oslock.Mechanism) *place {
+		p := &place{}
+		if !p.enter(path, m, oslock.Exclusive) {
+			t.Errorf("%s, %v: not the first in an empty line", path, m)
+		}
+		return p
+	}
+	a, b := t.Name()+"/a", t.Name()+"/b"
+	first := enter(a, oslock.Flock)
+	kept := first.line
+	first.leave()
+	again := enter(a, oslock.Flock)
+	if again.line != kept {
+		t.Error("the line was not kept for its path")
+	}
+	behind := &place{}
+	if behind.enter(a, oslock.Flock, oslock.Exclusive) || behind.line != kept {
+		t.Error("not behind the first")
+	}
+	other := enter(b, oslock.Flock) // while the kept one is in use
+	posix := enter(a, oslock.POSIX)
+	if other.line == kept || posix.line == kept || posix.line == other.line {
+		t.Error("two paths or mechanisms in one line")
+	}
+	for _, p := range []*place{other, posix, again, behind} {
+		p.leave()
+		lines.Lock()
+		n := 0
+		for _, byPath := range lines.byPath {
+			for path, l := range byPath {
+				if strings.HasPrefix(path, t.Name()+"/") && l.head == nil {
+					n++
+				}
+			}
+		}
+		lines.Unlock()
+		if n > 1 {
+			t.Errorf("%d empty lines are kept", n)
+		}
+	}
+	mustBeEmpty(t)
+	enter(b, oslock.Flock).leave() // the kept one is another path's by now
+	mustBeEmpty(t)
+	var passed, late place
+	passed.pass(b, oslock.Flock, oslock.Shared)
+	if late.enter(b, oslock.Flock, oslock.Exclusive) {
+		t.Error("the first beside a holder that has passed the line by")
+	}
+	late.leave()
+	if !late.enter(b, oslock.Flock, oslock.Shared) {
+		t.Error("not the first beside one to share with")
+	}
+	late.leave()
+	passed.leave()
 	mustBeEmpty(t)
 }
 

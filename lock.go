@@ -53,12 +53,14 @@ func (l *Lock) Acquire(ctx context.Context, opts ...Option) (*os.File, error) {
 }
 
 // acquire runs an acquisition. It calls prepare, if there is one, once the lock
-// is held; if that fails, the lock is given back.
+// is held; if that fails, the lock is given back. After a success a is the hold's,
+// and may be used for another acquisition as soon as somebody releases the lock.
 func (l *Lock) acquire(ctx context.Context, a *acquisition, prepare func() error) (*os.File, error) {
 	if err := a.enter(ctx, l.gate); err != nil {
 		return nil, err
 	}
 	h, err := a.run(ctx)
+	a.tellOfEnd(err)
 	if err == nil && prepare != nil {
 		if err = prepare(); err != nil {
 			err = join(err, h.release(nil))
@@ -68,10 +70,11 @@ func (l *Lock) acquire(ctx context.Context, a *acquisition, prepare func() error
 		<-l.gate
 		return nil, err
 	}
+	file := h.file // once it is known that the lock is held, somebody may release it
 	l.mu.Lock()
 	l.held = h
 	l.mu.Unlock()
-	return h.file, nil
+	return file, nil
 }
 
 // Release unlocks and closes the file. On a lock that is not held it does
@@ -94,7 +97,9 @@ func (l *Lock) release(finish func() error) error {
 			released()
 		}
 	}()
-	if err := h.release(finish); err != nil {
+	err := h.release(finish)
+	h.spare()
+	if err != nil {
 		return &LockError{Op: "release", Path: l.target.name, Err: err}
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/portalocker/portalocker"
+	"github.com/portalocker/portalocker/internal/testproc"
 )
 
 var _ = []portalocker.Locker{
@@ -33,7 +34,7 @@ type acquireFunc = func(context.Context, ...portalocker.Option) error
 func TestOneInstance(t *testing.T) {
 	for _, kind := range exclusiveKinds {
 		t.Run(kind, func(t *testing.T) {
-			l, acquire := newLock(kind, filepath.Join(t.TempDir(), "x"), waits...)
+			l, acquire := newLock(kind, filepath.Join(testproc.Folder(t), "x"), waits...)
 			crowd(t, func(int) (func() error, acquireFunc) { return l.Release, acquire })
 		})
 	}
@@ -43,7 +44,7 @@ func TestOneInstance(t *testing.T) {
 func TestManyInstances(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "x")
+			path := filepath.Join(testproc.Folder(t), "x")
 			crowd(t, func(int) (func() error, acquireFunc) {
 				l, acquire := newLock(kind, path, waits...)
 				return l.Release, acquire
@@ -89,7 +90,7 @@ func crowd(t *testing.T, lock func(n int) (func() error, acquireFunc)) {
 func TestAcquireWhileHeld(t *testing.T) {
 	for _, kind := range exclusiveKinds {
 		t.Run(kind, func(t *testing.T) {
-			l, acquire := newLock(kind, filepath.Join(t.TempDir(), "x"), waits...)
+			l, acquire := newLock(kind, filepath.Join(testproc.Folder(t), "x"), waits...)
 			must(t, acquire(t.Context()))
 			mustBeLocked(t, acquire(t.Context(), portalocker.WithTimeout(0)))
 			mustBeLocked(t, acquire(t.Context(), portalocker.WithFailWhenLocked(true)))
@@ -118,7 +119,7 @@ func TestAcquireWhileHeld(t *testing.T) {
 func TestReleaseWhatIsNotHeld(t *testing.T) {
 	for _, kind := range exclusiveKinds {
 		t.Run(kind, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := testproc.Folder(t)
 			path := filepath.Join(dir, "x")
 			l, acquire := newLock(kind, path, portalocker.WithTimeout(0))
 			must(t, l.Release())
@@ -143,7 +144,7 @@ func TestReleaseWhatIsNotHeld(t *testing.T) {
 func TestManyReleases(t *testing.T) {
 	for _, kind := range exclusiveKinds {
 		t.Run(kind, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "x")
+			path := filepath.Join(testproc.Folder(t), "x")
 			l, acquire := newLock(kind, path, portalocker.WithTimeout(0))
 			for range 10 {
 				must(t, acquire(t.Context()))
@@ -173,7 +174,7 @@ func TestManyReleases(t *testing.T) {
 func TestDo(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := testproc.Folder(t)
 			path := filepath.Join(dir, "x")
 			l, _ := newLock(kind, path)
 			_, other := newLock(kind, path, portalocker.WithTimeout(0))
@@ -222,7 +223,7 @@ func TestDo(t *testing.T) {
 // TestDoWithoutTheLock does not run anything.
 func TestDoWithoutTheLock(t *testing.T) {
 	for _, kind := range kinds {
-		path := filepath.Join(t.TempDir(), "x")
+		path := filepath.Join(testproc.Folder(t), "x")
 		holding, take := newLock(kind, path)
 		must(t, take(t.Context()))
 		l, _ := newLock(kind, path, portalocker.WithTimeout(0))
@@ -233,7 +234,7 @@ func TestDoWithoutTheLock(t *testing.T) {
 
 // TestDoJoinsErrors: what the function and the release report are both there.
 func TestDoJoinsErrors(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x")
+	path := filepath.Join(testproc.Folder(t), "x")
 	l := portalocker.NewPIDFileLock(path)
 	failure := errors.New("failure")
 	err := l.Do(t.Context(), func(context.Context) error {
@@ -253,7 +254,7 @@ func TestDoJoinsErrors(t *testing.T) {
 func TestShared(t *testing.T) {
 	for _, kind := range []string{"lock", "rlock", "temporary"} {
 		t.Run(kind, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := testproc.Folder(t)
 			path := filepath.Join(dir, "x")
 			shared := portalocker.WithFlags(portalocker.Shared)
 			a, acquireA := newLock(kind, path, shared, portalocker.WithTimeout(0))
@@ -278,7 +279,7 @@ func TestShared(t *testing.T) {
 func TestChangeOfDirectory(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
-			first, second := t.TempDir(), t.TempDir()
+			first, second := testproc.Folder(t), testproc.Folder(t)
 			for _, name := range []string{"x", "x.lock"} {
 				must(t, os.WriteFile(filepath.Join(second, name), []byte("somebody else's"), 0o600))
 			}
@@ -309,7 +310,7 @@ func TestClosedFile(t *testing.T) {
 	for _, m := range []portalocker.Mechanism{portalocker.Flock, portalocker.OFD, portalocker.POSIX, portalocker.LockFileEx} {
 		for _, kind := range []string{"lock", "rlock", "temporary"} {
 			t.Run(fmt.Sprint(kind, " ", m), func(t *testing.T) {
-				dir := t.TempDir()
+				dir := testproc.Folder(t)
 				path := filepath.Join(dir, "x")
 				must(t, os.WriteFile(path, []byte("precious"), 0o600))
 				l, acquire := fileLock(kind, path, portalocker.WithMechanism(m), portalocker.WithTimeout(0))

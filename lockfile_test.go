@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/portalocker/portalocker"
+	"github.com/portalocker/portalocker/internal/testproc"
 )
 
 // openFile opens a file once more, until the end of the test.
@@ -56,7 +57,7 @@ func TestLockFlagsValues(t *testing.T) {
 // TestLockFileFlags tries every value there is. One that means nothing is an error,
 // and changes nothing.
 func TestLockFileFlags(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x")
+	path := filepath.Join(testproc.Folder(t), "x")
 	f := openFile(t, path)
 	means := map[portalocker.LockFlags]string{
 		1: "shared", 2: "exclusive", 1 | 4: "shared", 2 | 4: "exclusive", 8: "free",
@@ -94,7 +95,7 @@ func TestLockFileFlags(t *testing.T) {
 
 // TestLockFileArguments: what is no open file is an error, and no panic.
 func TestLockFileArguments(t *testing.T) {
-	closed := openFile(t, filepath.Join(t.TempDir(), "x"))
+	closed := openFile(t, filepath.Join(testproc.Folder(t), "x"))
 	must(t, closed.Close())
 	for _, test := range []struct {
 		name string
@@ -148,7 +149,7 @@ func (n nameless) SyscallConn() (syscall.RawConn, error) { return n.f.SyscallCon
 
 // TestLockFilePrefersSyscallConn, also for the message of an error.
 func TestLockFilePrefersSyscallConn(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x")
+	path := filepath.Join(testproc.Folder(t), "x")
 	f, other := openFile(t, path), openFile(t, path)
 	for name, file := range map[string]portalocker.FileArgument{"named": polite{f}, "nameless": nameless{f}} {
 		t.Run(name, func(t *testing.T) {
@@ -171,7 +172,7 @@ func TestLockFilePrefersSyscallConn(t *testing.T) {
 
 // TestLockFileFD takes bare descriptors.
 func TestLockFileFD(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x")
+	path := filepath.Join(testproc.Folder(t), "x")
 	a, b := openFile(t, path), openFile(t, path)
 	fd := portalocker.FD(b.Fd())
 	must(t, portalocker.LockFile(portalocker.FD(a.Fd()), portalocker.Exclusive))
@@ -185,7 +186,7 @@ func TestLockFileFD(t *testing.T) {
 // TestUnlockFileOfAnother: unlocking what one has not locked is no error, and
 // frees nobody else's lock.
 func TestUnlockFileOfAnother(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x")
+	path := filepath.Join(testproc.Folder(t), "x")
 	a, b := openFile(t, path), openFile(t, path)
 	must(t, portalocker.UnlockFile(a))
 	must(t, portalocker.LockFile(a, portalocker.Exclusive))
@@ -203,7 +204,7 @@ func TestUnlockFileOfAnother(t *testing.T) {
 // TestLockFileMeetsLock: both kinds of locking are one, in both directions, and
 // between processes.
 func TestLockFileMeetsLock(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x")
+	path := filepath.Join(testproc.Folder(t), "x")
 	f := openFile(t, path)
 	l := portalocker.New(path, portalocker.WithTimeout(0))
 	must(t, portalocker.LockFile(f, portalocker.Exclusive))
@@ -233,7 +234,7 @@ func TestLockFileMeetsLock(t *testing.T) {
 // release that follows is no error, since flock(2) knows no such.
 func TestLockFileHandedOut(t *testing.T) {
 	for _, kind := range []string{"lock", "temporary"} {
-		path := filepath.Join(t.TempDir(), "x")
+		path := filepath.Join(testproc.Folder(t), "x")
 		var f *os.File
 		var err error
 		var l anyLock

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/portalocker/portalocker"
+	"github.com/portalocker/portalocker/internal/testproc"
 )
 
 // isMode is the rule of Python's open(): one of r, w, a and x, at most one +, at
@@ -30,7 +31,7 @@ func isMode(s string) bool {
 // error before the file is looked for, which is not there.
 func TestEveryMode(t *testing.T) {
 	const letters = "rwax+bt z"
-	path := filepath.Join(t.TempDir(), "missing", "x.lock")
+	path := filepath.Join(testproc.Folder(t), "missing", "x.lock")
 	modes := []string{""}
 	known := 0
 	for from := 0; len(modes[from]) < 4; from++ {
@@ -58,7 +59,7 @@ func TestEveryMode(t *testing.T) {
 // TestUnknownMode: letters of other lengths and scripts.
 func TestUnknownMode(t *testing.T) {
 	for _, mode := range []portalocker.Mode{"R", "rU", "r+b+", "rb+t", "append", "а", "a\x00", "a\n", "\xff"} {
-		dir := t.TempDir()
+		dir := testproc.Folder(t)
 		_, err := portalocker.New(filepath.Join(dir, "x"), portalocker.WithMode(mode)).Acquire(t.Context())
 		mustSay(t, err, "unknown mode")
 		unchanged(t, dir, nil)
@@ -87,7 +88,7 @@ func TestModes(t *testing.T) {
 	for verb, want := range modeEffects {
 		for _, mode := range []string{verb, verb + "b", verb + "t", "b" + verb} {
 			t.Run(mode, func(t *testing.T) {
-				path := filepath.Join(t.TempDir(), "x")
+				path := filepath.Join(testproc.Folder(t), "x")
 				must(t, os.WriteFile(path, []byte("content"), 0o600))
 				l := portalocker.New(path, portalocker.WithMode(portalocker.Mode(mode)))
 				f, err := l.Acquire(t.Context())
@@ -126,7 +127,7 @@ func TestModes(t *testing.T) {
 func TestModesOfMissingFiles(t *testing.T) {
 	for verb, want := range modeEffects {
 		for _, kind := range []string{"lock", "rlock", "temporary"} {
-			dir := t.TempDir()
+			dir := testproc.Folder(t)
 			l, acquire := newLock(kind, filepath.Join(dir, "x"), portalocker.WithMode(portalocker.Mode(verb)))
 			err := acquire(t.Context())
 			if want.creates {
@@ -147,7 +148,7 @@ func TestModesOfMissingFiles(t *testing.T) {
 func TestModeX(t *testing.T) {
 	for _, mode := range []portalocker.Mode{"x", "x+", "xb"} {
 		t.Run(string(mode), func(t *testing.T) {
-			dir := t.TempDir()
+			dir := testproc.Folder(t)
 			path := filepath.Join(dir, "x")
 			l := portalocker.New(path, portalocker.WithMode(mode))
 			f, err := l.Acquire(t.Context())
@@ -181,7 +182,7 @@ func TestTruncatesLast(t *testing.T) {
 		for _, kind := range []string{"lock", "rlock", "temporary"} {
 			for _, mode := range []portalocker.Mode{"w", "w+", "wb"} {
 				t.Run(where+"/"+kind+" "+string(mode), func(t *testing.T) {
-					path := filepath.Join(t.TempDir(), "x")
+					path := filepath.Join(testproc.Folder(t), "x")
 					must(t, os.WriteFile(path, []byte("precious"), 0o600))
 					var release func()
 					if where == "this process" {

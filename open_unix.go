@@ -5,7 +5,6 @@ package portalocker
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -29,23 +28,62 @@ func absolute(path string) (string, error) {
 // it is opened, and once more after, since it may have been exchanged in between.
 // The fileID is zero if the file was trusted.
 func (t *target) open(how opening) (*os.File, fileID, error) {
-	a, perm := how.access, how.perm
 	isDir := false
-	if !how.vetted && !a.excl {
-		var st unix.Stat_t
-		flags := 0
-		if t.private {
-			flags = unix.AT_SYMLINK_NOFOLLOW
-		}
-		// An error here is one of the open too, which reports it.
-		if err := unix.Fstatat(unix.AT_FDCWD, t.path, &st, flags); err == nil {
-			mode := fileMode(&st)
-			isDir = mode.IsDir()
-			if !t.lockable(mode, a) {
-				return nil, fileID{}, errNotLockable(t.path, mode, t.private)
-			}
+	if !how.vetted && !how.access.excl {
+		var err error
+		if isDir, err = t.look(how.access); err != nil {
+			return nil, fileID{}, err
 		}
 	}
+	flags := t.flags(how.access, isDir)
+	try := flags
+	if how.vetted && !how.access.excl && !t.unlinked {
+		try &^= unix.O_CREAT // it is most likely there, and then the kernel has less to do
+	}
+	fd, err := openRetry(t.path, try, how.perm)
+	if err != nil {
+		if fd, flags, err = t.openElse(how, try, flags, err); err != nil {
+			if errors.Is(err, unix.EISDIR) && how.vetted {
+				how.vetted = false // what was vetted may have been a directory, or is one now
+				return t.open(how)
+			}
+			return nil, fileID{}, t.openError(err)
+		}
+	}
+	var id fileID
+	if !how.trusted || !seemsFit(fd) {
+		if id, err = t.inspect(fd, how.access); err != nil {
+			_ = unix.Close(fd)
+			return nil, fileID{}, err
+		}
+	}
+	if flags&unix.O_NONBLOCK != 0 {
+		if err := unix.SetNonblock(fd, false); err != nil {
+			_ = unix.Close(fd)
+			return nil, fileID{}, &fs.PathError{Op: "open", Path: t.path, Err: err}
+		}
+	}
+	return os.NewFile(uintptr(fd), t.path), id, nil
+}
+
+// look looks at what lies at the path, and whether that can be locked.
+func (t *target) look(a access) (isDir bool, err error) {
+	var st unix.Stat_t
+	flags := 0
+	if t.private {
+		flags = unix.AT_SYMLINK_NOFOLLOW
+	}
+	if unix.Fstatat(unix.AT_FDCWD, t.path, &st, flags) != nil {
+		return false, nil // an error of the open too, which reports it
+	}
+	mode := fileMode(&st)
+	if !t.lockable(mode, a) {
+		return false, errNotLockable(t.path, mode, t.private)
+	}
+	return mode.IsDir(), nil
+}
+
+func (t *target) flags(a access, isDir bool) int {
 	flags := unix.O_CLOEXEC | unix.O_NOCTTY
 	switch {
 	case isDir:
@@ -67,56 +105,36 @@ func (t *target) open(how opening) (*os.File, fileID, error) {
 	if t.private {
 		flags |= unix.O_NOFOLLOW
 	}
-	try := flags
-	if how.vetted && !a.excl && !t.unlinked {
-		try &^= unix.O_CREAT // it is most likely there, and then the kernel has less to do
-	}
-	fd, err := openRetry(t.path, try, perm)
+	return flags
+}
+
+// openElse opens in other ways what could not be opened with the flags in try, and
+// tells with which it did.
+func (t *target) openElse(how opening, try, flags int, err error) (int, int, error) {
+	fd, a := -1, how.access
 	if errors.Is(err, unix.ENOENT) && try != flags {
-		fd, err = openRetry(t.path, flags, perm)
+		fd, err = openRetry(t.path, flags, how.perm)
 	}
 	if errors.Is(err, unix.EACCES) && flags&unix.O_CREAT != 0 && !a.excl {
 		// In a sticky directory Linux refuses O_CREAT for a file that is there and
 		// somebody else's (fs.protected_regular of proc_sys_fs(5)).
-		fd, err = openRetry(t.path, flags&^unix.O_CREAT, perm)
+		fd, err = openRetry(t.path, flags&^unix.O_CREAT, how.perm)
 		if errors.Is(err, unix.ENOENT) {
 			err = unix.EACCES
 		}
 	}
-	if errors.Is(err, unix.EISDIR) && how.vetted {
-		how.vetted = false // what was vetted may have been a directory, or is one now
-		return t.open(how)
-	}
-	if errors.Is(err, unix.EACCES) && a.write && !a.read && !isDir {
+	if errors.Is(err, unix.EACCES) && a.write && !a.read && flags&unix.O_DIRECTORY == 0 {
 		flags = flags&^unix.O_RDWR | unix.O_WRONLY | unix.O_NONBLOCK
-		fd, err = openRetry(t.path, flags, perm)
+		fd, err = openRetry(t.path, flags, how.perm)
 	}
-	if err != nil {
-		if t.private && (errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EMLINK)) { // EMLINK: FreeBSD's open(2)
-			err = fmt.Errorf("it may be a symbolic link, which is not followed here: %w", err)
-		}
-		return nil, fileID{}, &fs.PathError{Op: "open", Path: t.path, Err: err}
-	}
-	var id fileID
-	if !how.trusted || !seekable(fd) {
-		if id, err = t.inspect(fd, a); err != nil {
-			_ = unix.Close(fd)
-			return nil, fileID{}, err
-		}
-	}
-	if flags&unix.O_NONBLOCK != 0 {
-		if err := unix.SetNonblock(fd, false); err != nil {
-			_ = unix.Close(fd)
-			return nil, fileID{}, &fs.PathError{Op: "open", Path: t.path, Err: err}
-		}
-	}
-	return os.NewFile(uintptr(fd), t.path), id, nil
+	return fd, flags, err
 }
 
-// seekable is false for a pipe, and costs a third of what inspect does.
-func seekable(fd int) bool {
-	_, err := unix.Seek(fd, 0, io.SeekCurrent)
-	return err == nil
+func (t *target) openError(err error) error {
+	if t.private && (errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EMLINK)) { // EMLINK: FreeBSD's open(2)
+		err = fmt.Errorf("it may be a symbolic link, which is not followed here: %w", err)
+	}
+	return &fs.PathError{Op: "open", Path: t.path, Err: err}
 }
 
 // inspect makes sure that an open file can be locked.
@@ -127,6 +145,12 @@ func (t *target) inspect(fd int, a access) (fileID, error) {
 	}
 	if mode := fileMode(&st); !t.lockable(mode, a) {
 		return fileID{}, errNotLockable(t.path, mode, t.private)
+	}
+	if t.private && st.Nlink > 1 {
+		// Where others can write, a second name may be how they pass off a file that
+		// they could not touch; a mode may truncate it, and a holder write to it.
+		return fileID{}, &fs.PathError{Op: "open", Path: t.path, Err: fmt.Errorf(
+			"it has %d names (hard links); this lock needs a file of its own: remove this name if nobody holds the lock", st.Nlink)}
 	}
 	return fileID{uint64(st.Dev), uint64(st.Ino)}, nil
 }
@@ -177,7 +201,7 @@ func needsOtherAccess(err error) bool {
 func openRetry(path string, flags int, perm fs.FileMode) (int, error) {
 	for {
 		fd, err := unix.Open(path, flags, uint32(perm))
-		if !errors.Is(err, unix.EINTR) {
+		if err != unix.EINTR {
 			return fd, err
 		}
 	}

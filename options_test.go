@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/portalocker/portalocker"
+	"github.com/portalocker/portalocker/internal/testproc"
 )
 
 // missingMechanism is one that this platform has not.
@@ -55,7 +56,7 @@ func TestBadOptions(t *testing.T) {
 	for _, bad := range badOptions {
 		for _, kind := range kinds {
 			t.Run(bad.name+"/"+kind, func(t *testing.T) {
-				dir := t.TempDir()
+				dir := testproc.Folder(t)
 				path := filepath.Join(dir, "x")
 				mustRefuse := func(err error) {
 					t.Helper()
@@ -101,7 +102,7 @@ func TestGoodOptions(t *testing.T) {
 		"mechanism itself": portalocker.WithMechanism(portalocker.DefaultMechanism),
 	} {
 		for _, kind := range kinds {
-			l, acquire := newLock(kind, filepath.Join(t.TempDir(), "x"), option)
+			l, acquire := newLock(kind, filepath.Join(testproc.Folder(t), "x"), option)
 			if err := acquire(t.Context()); err != nil {
 				t.Errorf("%s, %s: %v", kind, name, err)
 			}
@@ -117,7 +118,7 @@ func TestEndedContext(t *testing.T) {
 	cause := errors.New("the cause")
 	cancel(cause)
 	for _, kind := range kinds {
-		dir := t.TempDir()
+		dir := testproc.Folder(t)
 		l, acquire := newLock(kind, filepath.Join(dir, "x"))
 		for _, err := range []error{acquire(ctx), l.Do(ctx, func(context.Context) error { t.Error("Do ran"); return nil })} {
 			if !errors.Is(err, context.Canceled) || !errors.Is(err, cause) || !errors.Is(err, portalocker.ErrLock) {
@@ -133,7 +134,7 @@ func TestEndedContext(t *testing.T) {
 
 // TestOptionsOfOneCall hold for that call only, each of them.
 func TestOptionsOfOneCall(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x")
+	path := filepath.Join(testproc.Folder(t), "x")
 	l := portalocker.New(path, portalocker.WithTimeout(0))
 	write := func(mode portalocker.Mode, text, want string) {
 		t.Helper()
@@ -183,7 +184,7 @@ func TestOptionsOfOneCall(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	for kind, waits := range map[string]bool{"lock": true, "rlock": true, "temporary": false, "pid": false} {
 		t.Run(kind, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "x")
+			path := filepath.Join(testproc.Folder(t), "x")
 			l, acquire := newLock(kind, path)
 			must(t, acquire(t.Context()))
 			_, again := newLock(kind, path)
@@ -214,11 +215,11 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestLogger hears of nothing in daily life, and of what is unusual.
+// TestLogger hears of nothing in daily life, and of waits.
 func TestLogger(t *testing.T) {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	l := portalocker.New(filepath.Join(t.TempDir(), "x"), portalocker.WithLogger(logger))
+	l := portalocker.New(filepath.Join(testproc.Folder(t), "x"), portalocker.WithLogger(logger))
 	for range 3 {
 		_, err := l.Acquire(t.Context())
 		must(t, err)
@@ -226,6 +227,18 @@ func TestLogger(t *testing.T) {
 	}
 	if log.Len() > 0 {
 		t.Errorf("it says %q", log.String())
+	}
+	other := portalocker.New(l.Path())
+	_, err := other.Acquire(t.Context())
+	must(t, err)
+	defer other.Release() //nolint:errcheck // Windows cannot remove its file before
+	if _, err := l.Acquire(t.Context(), portalocker.WithTimeout(200*time.Millisecond)); err == nil {
+		t.Fatal("held twice")
+	}
+	for _, said := range []string{"waiting", "wait is over", "acquired=false"} {
+		if !strings.Contains(log.String(), said) {
+			t.Errorf("of a wait it says %q, which is without %q", log.String(), said)
+		}
 	}
 }
 

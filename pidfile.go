@@ -70,11 +70,31 @@ func (l *PIDFileLock) publish(perm fs.FileMode) error {
 	if err := l.regularOrMissing(); err != nil {
 		return err
 	}
-	err := WriteFileAtomic(l.pidFile.path, []byte(strconv.Itoa(os.Getpid())), perm, WithReplace())
+	pid := strconv.Itoa(os.Getpid())
+	if !canUnlinkOpenFiles {
+		return l.writeInPlace(pid, perm)
+	}
+	err := WriteFileAtomic(l.pidFile.path, []byte(pid), perm, WithReplace())
 	if errors.Is(err, ErrNotDurable) {
 		return nil // after a power failure the PID would mean nothing anyway
 	}
 	return err
+}
+
+// writeInPlace is for Windows, where a file cannot be replaced while somebody reads
+// it, as all do that find the lock held. A reader may find it empty for a moment.
+func (l *PIDFileLock) writeInPlace(pid string, perm fs.FileMode) error {
+	f, _, err := l.pidFile.open(opening{access: access{read: true, write: true, create: true}, perm: perm})
+	if err != nil {
+		return err
+	}
+	if err = f.Truncate(0); err == nil {
+		_, err = f.WriteString(pid)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
 func (l *PIDFileLock) regularOrMissing() error {
@@ -130,6 +150,9 @@ func parsePID(content []byte) (int, error) {
 // TemporaryFileLock.Release does.
 func (l *PIDFileLock) Release() error {
 	return l.lock.release(func() error {
+		if !canUnlinkOpenFiles {
+			return removeClosed(l.pidFile.path) // somebody may be reading it
+		}
 		if err := os.Remove(l.pidFile.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/portalocker/portalocker"
+	"github.com/portalocker/portalocker/internal/testproc"
 )
 
 // names are what a directory holds.
@@ -29,7 +30,7 @@ func names(t *testing.T, dir string) string {
 
 // TestPIDFile: what is there while the lock is held, and that nothing is after.
 func TestPIDFile(t *testing.T) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	path := filepath.Join(dir, "x.pid")
 	l := portalocker.NewPIDFileLock(path)
 	for range 3 {
@@ -52,7 +53,7 @@ func TestPIDFile(t *testing.T) {
 
 // TestPIDFileOfAnotherProcess says whose it is.
 func TestPIDFileOfAnotherProcess(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x.pid")
+	path := filepath.Join(testproc.Folder(t), "x.pid")
 	other := holder(t, "pid", path)
 	pid := other.Cmd.Process.Pid
 	l := portalocker.NewPIDFileLock(path)
@@ -75,7 +76,7 @@ func TestPIDFileOfAnotherProcess(t *testing.T) {
 // leaves them so.
 func TestStalePIDFile(t *testing.T) {
 	for _, content := range []string{"1", strconv.Itoa(os.Getppid()), "", "rubbish", "99999999"} {
-		dir := t.TempDir()
+		dir := testproc.Folder(t)
 		path := filepath.Join(dir, "x.pid")
 		must(t, os.WriteFile(path, []byte(content), 0o600))
 		must(t, os.WriteFile(path+".lock", []byte("old"), 0o600))
@@ -85,7 +86,7 @@ func TestStalePIDFile(t *testing.T) {
 		must(t, l.Release())
 		unchanged(t, dir, nil)
 	}
-	path := filepath.Join(t.TempDir(), "x.pid")
+	path := filepath.Join(testproc.Folder(t), "x.pid")
 	holder(t, "pid", path).Kill()
 	l := portalocker.NewPIDFileLock(path)
 	must(t, l.Acquire(t.Context()))
@@ -101,23 +102,30 @@ func TestBadPIDFileHidesNothing(t *testing.T) {
 	if runtime.GOOS == "linux" {
 		mechanism = portalocker.OFD
 	}
-	for name, change := range map[string]func(path string) error{
-		"untouched": func(string) error { return nil },
-		"missing":   os.Remove,
-		"empty":     func(path string) error { return os.Truncate(path, 0) },
-		"rubbish":   func(path string) error { return os.WriteFile(path, []byte("rubbish\n"), 0o600) },
-		"negative":  func(path string) error { return os.WriteFile(path, []byte("-1"), 0o600) },
-		"two lines": func(path string) error { return os.WriteFile(path, []byte("1\n2\n"), 0o600) },
-		"too large": func(path string) error { return os.WriteFile(path, []byte("99999999999999999999"), 0o600) },
-		"huge":      func(path string) error { return os.Truncate(path, 1<<40) }, // a hole
-		"directory": func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) },
-		"dangling":  func(path string) error { return errors.Join(os.Remove(path), os.Symlink("nothing", path)) },
+	for name, change := range map[string]func(t *testing.T, path string) error{
+		"untouched": func(*testing.T, string) error { return nil },
+		"missing":   func(_ *testing.T, path string) error { return os.Remove(path) },
+		"empty":     func(_ *testing.T, path string) error { return os.Truncate(path, 0) },
+		"rubbish":   func(_ *testing.T, path string) error { return os.WriteFile(path, []byte("rubbish\n"), 0o600) },
+		"negative":  func(_ *testing.T, path string) error { return os.WriteFile(path, []byte("-1"), 0o600) },
+		"two lines": func(_ *testing.T, path string) error { return os.WriteFile(path, []byte("1\n2\n"), 0o600) },
+		"too large": func(_ *testing.T, path string) error {
+			return os.WriteFile(path, []byte("99999999999999999999"), 0o600)
+		},
+		"huge":      func(_ *testing.T, path string) error { return os.Truncate(path, 1<<40) }, // a hole
+		"directory": func(_ *testing.T, path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) },
+		"dangling": func(t *testing.T, path string) error {
+			must(t, os.Remove(path))
+			testproc.Symlink(t, "nothing", path)
+			return nil
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "x.pid")
+			path := filepath.Join(testproc.Folder(t), "x.pid")
 			holding := portalocker.NewPIDFileLock(path, portalocker.WithMechanism(mechanism))
 			must(t, holding.Acquire(t.Context()))
-			must(t, change(path))
+			defer holding.Release() //nolint:errcheck // see below
+			must(t, change(t, path))
 			l := portalocker.NewPIDFileLock(path, portalocker.WithMechanism(mechanism))
 			err := inTime(t, func() error { return l.Acquire(t.Context()) })
 			mustBeLocked(t, err)
@@ -137,7 +145,7 @@ func TestBadPIDFileHidesNothing(t *testing.T) {
 
 // TestReadPID reads what one PID with white space can be, and no more.
 func TestReadPID(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x.pid")
+	path := filepath.Join(testproc.Folder(t), "x.pid")
 	l := portalocker.NewPIDFileLock(path)
 	if _, err := l.ReadPID(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("without a PID file: %v", err)
@@ -170,7 +178,7 @@ func TestReadPID(t *testing.T) {
 // TestPIDFileCannotBeWritten: something else is in the place of the PID file. The
 // lock is given back, and what is there stays as it is.
 func TestPIDFileCannotBeWritten(t *testing.T) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	path := filepath.Join(dir, "x.pid")
 	must(t, os.MkdirAll(filepath.Join(path, "full"), 0o700))
 	before := snapshot(t, dir)
@@ -186,7 +194,8 @@ func TestPIDFileCannotBeWritten(t *testing.T) {
 		unchanged(t, dir, before)
 		must(t, l.Release())
 	}
-	must(t, os.RemoveAll(path))
+	must(t, os.Remove(filepath.Join(path, "full")))
+	must(t, os.Remove(path))
 	must(t, l.Acquire(t.Context()))
 	must(t, l.Release())
 	nothingOpen(t, dir)
@@ -195,18 +204,18 @@ func TestPIDFileCannotBeWritten(t *testing.T) {
 // TestBadSidecar: the lock itself cannot be a directory or a link either.
 func TestBadSidecar(t *testing.T) {
 	for name, test := range map[string]struct {
-		make func(sidecar string) error
+		make func(t *testing.T, sidecar string)
 		says string
 	}{
-		"directory": {func(s string) error { return os.Mkdir(s, 0o700) }, "a directory"},
-		"link":      {func(s string) error { return os.Symlink("x.pid", s) }, "symbolic link"},
-		"dangling":  {func(s string) error { return os.Symlink("nothing", s) }, "symbolic link"},
+		"directory": {func(t *testing.T, s string) { must(t, os.Mkdir(s, 0o700)) }, "a directory"},
+		"link":      {func(t *testing.T, s string) { testproc.Symlink(t, "x.pid", s) }, "symbolic link"},
+		"dangling":  {func(t *testing.T, s string) { testproc.Symlink(t, "nothing", s) }, "symbolic link"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := testproc.Folder(t)
 			path := filepath.Join(dir, "x.pid")
 			must(t, os.WriteFile(path, []byte("precious"), 0o600))
-			must(t, test.make(path+".lock"))
+			test.make(t, path+".lock")
 			before := snapshot(t, dir)
 			mustSay(t, portalocker.NewPIDFileLock(path).Acquire(t.Context()), test.says)
 			unchanged(t, dir, before)
@@ -217,7 +226,7 @@ func TestBadSidecar(t *testing.T) {
 
 // TestPIDFileIsNotShared, whenever that is asked for.
 func TestPIDFileIsNotShared(t *testing.T) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	path := filepath.Join(dir, "x.pid")
 	for _, flags := range []portalocker.LockFlags{portalocker.Shared, portalocker.Shared | portalocker.NonBlocking} {
 		shared := portalocker.WithFlags(flags)
@@ -238,7 +247,7 @@ func TestPIDFileIsNotShared(t *testing.T) {
 // that somebody else has put in the sidecar's place.
 func TestPIDFileMode(t *testing.T) {
 	for _, mode := range []portalocker.Mode{"w", "x", "r", "w+"} {
-		dir := t.TempDir()
+		dir := testproc.Folder(t)
 		path := filepath.Join(dir, "x.pid")
 		must(t, os.WriteFile(path+".lock", []byte("old"), 0o600))
 		l := portalocker.NewPIDFileLock(path, portalocker.WithMode(mode))
@@ -252,7 +261,7 @@ func TestPIDFileMode(t *testing.T) {
 
 // TestPIDFileRemovedByHand: what the release does not find, it need not remove.
 func TestPIDFileRemovedByHand(t *testing.T) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	path := filepath.Join(dir, "x.pid")
 	l := portalocker.NewPIDFileLock(path)
 	must(t, l.Acquire(t.Context()))
@@ -268,7 +277,7 @@ func TestPIDFileOfTheNextHolder(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("an open file cannot be removed there")
 	}
-	path := filepath.Join(t.TempDir(), "x.pid")
+	path := filepath.Join(testproc.Folder(t), "x.pid")
 	l := portalocker.NewPIDFileLock(path)
 	must(t, l.Acquire(t.Context()))
 	must(t, os.Remove(path+".lock"))
@@ -284,7 +293,7 @@ func TestPIDFileOfTheNextHolder(t *testing.T) {
 
 // TestPIDFileDo runs while the PID file says so.
 func TestPIDFileDo(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x.pid")
+	path := filepath.Join(testproc.Folder(t), "x.pid")
 	l := portalocker.NewPIDFileLock(path)
 	must(t, l.Do(t.Context(), func(context.Context) error {
 		mustHold(t, path, strconv.Itoa(os.Getpid()))

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/portalocker/portalocker"
+	"github.com/portalocker/portalocker/internal/testproc"
 )
 
 // mustNotHold fails unless the error says that there is nothing to release.
@@ -22,7 +23,7 @@ func mustNotHold(t *testing.T, err error) {
 
 // TestRLockCounts: the last of as many releases frees the lock, and no other.
 func TestRLockCounts(t *testing.T) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	path := filepath.Join(dir, "x")
 	l := portalocker.NewRLock(path)
 	other := portalocker.New(path, portalocker.WithTimeout(0))
@@ -53,7 +54,7 @@ func TestRLockCounts(t *testing.T) {
 
 // TestRLockTooManyReleases do not take the count below zero.
 func TestRLockTooManyReleases(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x")
+	path := filepath.Join(testproc.Folder(t), "x")
 	l := portalocker.NewRLock(path)
 	for range 3 {
 		mustNotHold(t, l.Release())
@@ -68,7 +69,7 @@ func TestRLockTooManyReleases(t *testing.T) {
 
 // TestRLockInstances count each for itself, and exclude each other.
 func TestRLockInstances(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x")
+	path := filepath.Join(testproc.Folder(t), "x")
 	a := portalocker.NewRLock(path)
 	b := portalocker.NewRLock(path, portalocker.WithTimeout(0))
 	for range 2 {
@@ -90,7 +91,7 @@ func TestRLockInstances(t *testing.T) {
 // TestRLockGoroutines: the count is the instance's, whichever goroutine counts up
 // or down, and stays right when all do at once.
 func TestRLockGoroutines(t *testing.T) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	path := filepath.Join(dir, "x")
 	l := portalocker.NewRLock(path)
 	other := portalocker.New(path, portalocker.WithTimeout(0))
@@ -132,7 +133,7 @@ func TestRLockGoroutines(t *testing.T) {
 // TestRLockWaitsTogether: goroutines that acquire an instance while one of them
 // waits for the file all get it when that one does.
 func TestRLockWaitsTogether(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x")
+	path := filepath.Join(testproc.Folder(t), "x")
 	other := holder(t, "lock", path)
 	l := portalocker.NewRLock(path, waits...)
 	var wg sync.WaitGroup
@@ -159,7 +160,7 @@ func TestRLockWaitsTogether(t *testing.T) {
 
 // TestRLockFailedAcquire does not count.
 func TestRLockFailedAcquire(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x")
+	path := filepath.Join(testproc.Folder(t), "x")
 	holding := portalocker.New(path)
 	_, err := holding.Acquire(t.Context())
 	must(t, err)
@@ -202,7 +203,7 @@ func TestRLockOptions(t *testing.T) {
 		{"fail when locked", portalocker.WithFailWhenLocked(false), portalocker.WithFailWhenLocked(true), true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "x")
+			path := filepath.Join(testproc.Folder(t), "x")
 			l := portalocker.NewRLock(path)
 			_, err := l.Acquire(t.Context(), test.first)
 			if errors.Is(err, portalocker.ErrUnsupported) {
@@ -237,7 +238,7 @@ func TestRLockOptions(t *testing.T) {
 
 // TestRLockDo nests, in itself and in Acquire.
 func TestRLockDo(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x")
+	path := filepath.Join(testproc.Folder(t), "x")
 	l := portalocker.NewRLock(path)
 	other := portalocker.New(path, portalocker.WithTimeout(0))
 	depth := 0

@@ -136,6 +136,7 @@ func (s *NamedBoundedSemaphore) Acquire(ctx context.Context, opts ...Option) (*L
 		return nil, err
 	}
 	slot, err := s.acquire(ctx, a)
+	a.tellOfEnd(err)
 	if err != nil {
 		<-s.gate
 		return nil, err

@@ -116,7 +116,7 @@ func slotWorkerRole(p *testproc.Peer, args []string) error {
 	me, _ := strconv.Atoi(args[3])
 	seed, _ := strconv.ParseUint(args[4], 10, 64)
 	random := rand.New(rand.NewPCG(seed, uint64(me)))
-	seen, err := mapWitness(args[2])
+	seen, _, err := mapWitness(args[2])
 	if err != nil {
 		return err
 	}
@@ -166,10 +166,11 @@ func TestSemaphoreNeverOver(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 1<<32))
 	dir := t.TempDir()
 	witnessPath := filepath.Join(t.TempDir(), "witness")
-	seen, err := mapWitness(witnessPath)
+	seen, unmap, err := mapWitness(witnessPath)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer unmap() //nolint:errcheck // it is not used any more
 	start := func(i int) *testproc.Process {
 		return testproc.Start(t, "slotworker", dir, strconv.Itoa(slots), witnessPath, strconv.Itoa(i), strconv.FormatUint(seed, 10))
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/portalocker/portalocker"
+	"github.com/portalocker/portalocker/internal/testproc"
 )
 
 func slotNames(dir string, names ...string) []string {
@@ -20,7 +21,7 @@ func slotNames(dir string, names ...string) []string {
 }
 
 func TestSemaphoreFilenames(t *testing.T) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	for _, test := range []struct {
 		pattern string
 		want    []string
@@ -52,7 +53,7 @@ func TestSemaphoreFilenames(t *testing.T) {
 }
 
 func TestSemaphoreBadInput(t *testing.T) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	in := portalocker.WithDirectory(dir)
 	pattern := portalocker.WithFilenamePattern
 	for what, test := range map[string]struct {
@@ -95,7 +96,7 @@ func TestSemaphoreBadInput(t *testing.T) {
 }
 
 func TestSemaphoreCounts(t *testing.T) {
-	in := portalocker.WithDirectory(t.TempDir())
+	in := portalocker.WithDirectory(testproc.Folder(t))
 	const n = 3
 	var held []*portalocker.NamedBoundedSemaphore
 	taken := map[string]bool{}
@@ -146,7 +147,7 @@ func TestSemaphoreCounts(t *testing.T) {
 
 // TestSemaphoreInstance: an instance that has a slot does not get another.
 func TestSemaphoreInstance(t *testing.T) {
-	s := portalocker.NewNamedBoundedSemaphore(5, "job", portalocker.WithDirectory(t.TempDir()), portalocker.WithFailWhenLocked(false), portalocker.WithTimeout(portalocker.Forever))
+	s := portalocker.NewNamedBoundedSemaphore(5, "job", portalocker.WithDirectory(testproc.Folder(t)), portalocker.WithFailWhenLocked(false), portalocker.WithTimeout(portalocker.Forever))
 	slot, err := s.Acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -165,11 +166,9 @@ func TestSemaphoreInstance(t *testing.T) {
 }
 
 func TestSemaphoreSymlink(t *testing.T) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	victim := filepath.Join(dir, "victim")
-	if err := os.Symlink(victim, filepath.Join(dir, "job.00.lock")); err != nil {
-		t.Skip("no symlinks here:", err)
-	}
+	testproc.Symlink(t, victim, filepath.Join(dir, "job.00.lock"))
 	_, err := portalocker.NewNamedBoundedSemaphore(1, "job", portalocker.WithDirectory(dir)).Acquire(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "symbolic link") {
 		t.Errorf("a slot that is a symlink: %v", err)

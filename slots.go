@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/portalocker/portalocker/internal/notify"
 	"github.com/portalocker/portalocker/internal/oslock"
@@ -21,6 +22,7 @@ type slotSearch struct {
 	opened   []*acquisition // of the slots, while this waits: to close a file is a hint for every waiter, this one too
 	searched bool           // all slots have been tried since they are watched
 	fired    []int          // those that the last hint came for
+	replaced bool           // the path of an opened slot has another file now, which is not watched
 
 	found int   // the slot that was had
 	hold  *hold // and its hold
@@ -89,9 +91,20 @@ func (s *slotSearch) watch() (*notify.Watch, error) {
 	return notify.NewPaths(paths)
 }
 
-// ask tries the slots that may be free: those that a hint came for, all of them
-// when it is not known which, and some after a while without a hint.
+// ask tries the slots that may be free. It has the wait begin anew where a slot was
+// given another file, which nobody watches yet.
 func (s *slotSearch) ask(w *waiter) error {
+	err := s.askSlots(w)
+	if err == oslock.ErrLocked && s.replaced {
+		err = errReplaced
+	}
+	s.replaced = false
+	return err
+}
+
+// askSlots tries those slots that a hint came for, all of them when it is not known
+// which, and some after a while without a hint.
+func (s *slotSearch) askSlots(w *waiter) error {
 	if w.outside && s.opened == nil {
 		s.opened = make([]*acquisition, len(s.slots))
 	}
@@ -131,6 +144,7 @@ func (s *slotSearch) try(n int) error {
 
 func (s *slotSearch) trySlot(i int) error {
 	for replaced := 0; ; replaced++ {
+		before := s.opened != nil && s.opened[i] != nil
 		one, err := s.openSlot(i)
 		if err != nil {
 			return err
@@ -139,6 +153,9 @@ func (s *slotSearch) trySlot(i int) error {
 		if err == nil {
 			s.found, s.hold = i, &one.hold
 			return nil
+		}
+		if err == oslock.ErrLocked && before && one.stillNamed() == errReplaced {
+			err, s.replaced = errReplaced, true // whoever holds it holds no slot
 		}
 		if err == oslock.ErrLocked && s.opened != nil {
 			s.opened[i] = one
@@ -166,17 +183,19 @@ func (s *slotSearch) openSlot(i int) (*acquisition, error) {
 	return one, one.open()
 }
 
-var patternField = regexp.MustCompile(`\{\{|\}\}|\{([^{}]*)\}|[{}]`)
-
-var numberField = regexp.MustCompile(`^number(?::(0?)([0-9]{0,2})d?)?$`)
+// Compiled when they are first needed, which in most programs is never.
+var (
+	patternField = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\{\{|\}\}|\{([^{}]*)\}|[{}]`) })
+	numberField  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^number(?::(0?)([0-9]{0,2})d?)?$`) })
+)
 
 // expandPattern writes a file name for a slot, by what str.format of Python takes
 // of such a pattern.
 func expandPattern(pattern, name string, number int) (string, error) {
 	var err error
-	file := patternField.ReplaceAllStringFunc(pattern, func(field string) string {
+	file := patternField().ReplaceAllStringFunc(pattern, func(field string) string {
 		inner := strings.Trim(field, "{}")
-		switch width := numberField.FindStringSubmatch(inner); {
+		switch width := numberField().FindStringSubmatch(inner); {
 		case field == "{{":
 			return "{"
 		case field == "}}":

@@ -10,12 +10,13 @@ import (
 	"testing"
 
 	"github.com/portalocker/portalocker"
+	"github.com/portalocker/portalocker/internal/testproc"
 )
 
 // TestTemporaryFile is there while the lock is held, and not after.
 func TestTemporaryFile(t *testing.T) {
 	for _, mode := range []portalocker.Mode{"a", "w", "x", "a+", "w+", "x+"} {
-		dir := t.TempDir()
+		dir := testproc.Folder(t)
 		path := filepath.Join(dir, "x")
 		l := portalocker.NewTemporaryFileLock(path, portalocker.WithMode(mode))
 		for range 3 {
@@ -34,7 +35,7 @@ func TestTemporaryFile(t *testing.T) {
 // TestTemporaryFileThatWasThere is locked, and goes the same way. A crash leaves
 // one.
 func TestTemporaryFileThatWasThere(t *testing.T) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	path := filepath.Join(dir, "x")
 	must(t, os.WriteFile(path, []byte("old"), 0o600))
 	l := portalocker.NewTemporaryFileLock(path)
@@ -57,7 +58,7 @@ func TestTemporaryFileThatWasThere(t *testing.T) {
 // TestTemporaryFileShared stays until the last of those that share it releases,
 // in this process and in others.
 func TestTemporaryFileShared(t *testing.T) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	path := filepath.Join(dir, "x")
 	shared := portalocker.WithFlags(portalocker.Shared)
 	a, b := portalocker.NewTemporaryFileLock(path, shared), portalocker.NewTemporaryFileLock(path, shared)
@@ -87,7 +88,7 @@ func TestTemporaryFileShared(t *testing.T) {
 // nothing.
 func TestTemporaryFileRemovedByHand(t *testing.T) {
 	skipOnWindows(t)
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	path := filepath.Join(dir, "x")
 	l := portalocker.NewTemporaryFileLock(path)
 	_, err := l.Acquire(t.Context())
@@ -112,7 +113,7 @@ func TestTemporaryFileReplaced(t *testing.T) {
 		"directory": func(path string) error { return os.Mkdir(path, 0o700) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := testproc.Folder(t)
 			path := filepath.Join(dir, "x")
 			must(t, os.WriteFile(path+".other", []byte("theirs"), 0o600))
 			l := portalocker.NewTemporaryFileLock(path)
@@ -132,7 +133,7 @@ func TestTemporaryFileReplaced(t *testing.T) {
 // somebody removed by hand.
 func TestTemporaryFileOfTheNextHolder(t *testing.T) {
 	skipOnWindows(t)
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	path := filepath.Join(dir, "x")
 	l := portalocker.NewTemporaryFileLock(path)
 	_, err := l.Acquire(t.Context())
@@ -150,7 +151,7 @@ func TestTemporaryFileOfTheNextHolder(t *testing.T) {
 // TestTemporaryFileUnlockedByHand: between the unlock and the release somebody else
 // has taken the lock, whose file stays.
 func TestTemporaryFileUnlockedByHand(t *testing.T) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	path := filepath.Join(dir, "x")
 	l := portalocker.NewTemporaryFileLock(path)
 	f, err := l.Acquire(t.Context())
@@ -173,7 +174,7 @@ func TestTemporaryFileUnlockedByHand(t *testing.T) {
 // TestTemporaryFileMeetsLock: it is a lock as any other, for those who come and go
 // by the same path.
 func TestTemporaryFileMeetsLock(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x")
+	path := filepath.Join(testproc.Folder(t), "x")
 	lock := portalocker.New(path, portalocker.WithTimeout(0))
 	temporary := portalocker.NewTemporaryFileLock(path)
 	_, err := lock.Acquire(t.Context())

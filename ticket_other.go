@@ -24,3 +24,4 @@ func (*ticketQueue) ahead() (int, int64)    { return 0, 0 }
 func (*ticketQueue) join(bool) *notify.Bell { return nil }
 func (*ticketQueue) leave() int64           { return 0 }
 func (*ticketQueue) ring(int64)             {}
+func (*ticketQueue) stir(int64)             {}

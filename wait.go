@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/portalocker/portalocker/internal/cause"
 	"github.com/portalocker/portalocker/internal/notify"
 	"github.com/portalocker/portalocker/internal/oslock"
 )
@@ -17,6 +18,7 @@ type waiter struct {
 	prize   prize
 	home    *hold // the open file where the queue stands; its place is in line
 	hinted  bool  // something may have changed since the last look
+	early   bool  // something may have changed, and no try has failed since
 	outside bool  // stands among the processes: has asked, in vain
 	won     bool
 
@@ -61,9 +63,14 @@ func (a *acquisition) take(ctx context.Context) error {
 		}
 		return err
 	}
-	if mine, _ := a.hold.place.first(); mine && a.lookedJustNow(a.started) {
-		// Nobody is before us, as far as is known. This is what await would do too,
-		// without what only a wait needs.
+	mine := a.first
+	if !mine {
+		mine, _ = a.hold.place.first() // by now
+	}
+	if mine && a.lookedJustNow(a.started) {
+		// Nobody is before us, as far as is known: since the look at the line, none
+		// but a single try can have got the lock, and then the system says so. This
+		// is what await would do too, without what only a wait needs.
 		if err := a.try(0); err != oslock.ErrLocked {
 			return err
 		}
@@ -91,6 +98,7 @@ func (a *acquisition) await(ctx context.Context, prize prize, home *hold) error 
 			continue
 		}
 		now := time.Now()
+		w.early = w.early || w.hinted
 		w.count(now)
 		if w.mayTry(now) {
 			if err := prize.ask(&w); err != oslock.ErrLocked {
@@ -99,9 +107,13 @@ func (a *acquisition) await(ctx context.Context, prize prize, home *hold) error 
 			}
 			w.due = now.Add(w.safetyNet(now))
 			w.tryAt = w.due
-			if w.hinted && w.outside {
+			if w.early && w.outside {
 				w.soon = giveWay / 5 // before the next in line stops giving way
+				if w.ahead > 0 {
+					w.soon = giveWay
+				}
 			}
+			w.early = false
 		}
 		if w.join() {
 			w.hinted = true // what happened before there was a watch gave no hint
@@ -134,6 +146,7 @@ func (w *waiter) count(now time.Time) {
 	switch {
 	case w.hinted:
 		w.tryAt = now.Add(time.Duration(ahead) * giveWay) // leave it to those before
+		w.soon = 0
 	case first != w.first:
 		w.tryAt = now.Add(w.safetyNet(now)) // the queue moves, so its front is well
 	}
@@ -157,6 +170,7 @@ func (w *waiter) mayTry(now time.Time) bool {
 func (w *waiter) join() (joined bool) {
 	if !w.outside {
 		w.outside, joined = true, true
+		w.tellOfWait()
 		w.due = time.Now().Add(w.checkInterval)
 		if w.ordered {
 			w.bell = w.queue.join(!w.front)
@@ -182,17 +196,19 @@ func (w *waiter) nextPause(now time.Time) time.Duration {
 	case w.watch == nil && w.bell == nil:
 		w.pause = min(max(2*w.pause, firstPause), w.checkInterval)
 		return w.pause
-	case w.front && w.ahead > 0:
-		return w.tryAt.Sub(now)
 	case w.soon > 0:
 		// When a process dies, the kernel tells of the close of its files a moment
 		// before it drops their locks (__fput of Linux's fs/file_table.c), so a hint
 		// may come too early by as long as that is kept from going on.
-		pause := w.soon
+		// Those before may have died with the holder, so whoever gives way looks too.
+		pause := min(w.soon, w.safetyNet(now))
 		if w.soon *= 4; w.soon > 64*firstPause {
 			w.soon = 0
 		}
-		return min(pause, w.safetyNet(now))
+		w.tryAt = now.Add(pause)
+		return pause
+	case w.front && w.ahead > 0:
+		return w.tryAt.Sub(now)
 	}
 	return w.safetyNet(now)
 }
@@ -219,7 +235,7 @@ func (w *waiter) sleep(ctx context.Context, pause time.Duration, turn <-chan str
 		w.hinted = w.listen(ctx, pause, turn)
 	}
 	if ctx.Err() != nil {
-		return w.lockedBy(endOf(ctx))
+		return w.lockedBy(cause.Of(ctx))
 	}
 	return nil
 }
@@ -252,10 +268,15 @@ func (w *waiter) leave() {
 	w.takeBellDown()
 	if ticket := w.queue.leave(); ticket != 0 {
 		switch {
-		case w.front:
-			w.queue.ring(firstTicket) // others are the front now
-		case w.won:
+		case w.front, !w.won:
+			w.queue.ring(firstTicket) // others are the front now, or this one was rung for and gives up
+		default:
 			w.queue.ring(ticket) // the front does not answer: whoever is next here
+		}
+		if w.won && w.lockMode == oslock.Shared {
+			// Others who watch may have tried while this one stood before them with the
+			// lock; as readers they can have it too.
+			w.queue.stir(ticket)
 		}
 	}
 	if w.timer != nil {
@@ -302,11 +323,12 @@ func (a *acquisition) waitFor(ctx context.Context, turn <-chan struct{}) error {
 	if a.expired() {
 		return a.lockedBy(nil)
 	}
+	a.tellOfWait()
 	select {
 	case <-turn:
 	case <-a.wakeAfter(0):
 	case <-ctx.Done():
-		return a.lockedBy(endOf(ctx))
+		return a.lockedBy(cause.Of(ctx))
 	}
 	return nil
 }
@@ -328,15 +350,18 @@ func (a *acquisition) enter(ctx context.Context, gate chan<- struct{}) error {
 	}
 	var ended error
 	if !a.onlyOnce() {
+		a.tellOfWait()
 		select {
 		case gate <- struct{}{}:
 			return nil
 		case <-a.wakeAfter(0):
 		case <-ctx.Done():
-			ended = endOf(ctx)
+			ended = cause.Of(ctx)
 		}
 	}
-	return a.lockedHere(ended)
+	err := a.lockedHere(ended)
+	a.tellOfEnd(err)
+	return err
 }
 
 // try asks the system for the lock. The error is oslock.ErrLocked if somebody

@@ -51,7 +51,7 @@ func opener(t *testing.T, path string) *testproc.Process {
 // newFile makes an empty file and opens it, until the end of the test.
 func newFile(t *testing.T) *os.File {
 	t.Helper()
-	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	f, err := os.Create(filepath.Join(testproc.Folder(t), "file"))
 	must(t, err)
 	t.Cleanup(func() { _ = f.Close() }) // some tests close it themselves
 	return f

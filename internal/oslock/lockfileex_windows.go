@@ -7,10 +7,11 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// The locked range is the one that Python portalocker's LockFileEx locker takes:
-// 0xFFFF0000 bytes from the start of the file. It covers the 64 KiB that its
-// msvcrt locker takes, so both meet here. Windows locks are mandatory: nobody
-// else can read (exclusive) or write (either) a locked range.
+// The locked range is 0xFFFF0000 bytes from the start of the file. It meets those of
+// Python portalocker's lockers, which begin at byte 0, too: 64 KiB of msvcrt.locking,
+// and of LockFileEx 0xFFFF0000 times 4 GiB, as -0x10000 is the high half of the length
+// there. Windows locks are mandatory: nobody else can read (exclusive) or write
+// (either) a locked range.
 const rangeLow, rangeHigh = 0xFFFF0000, 0
 
 var lockFileExFacility = facility{
@@ -20,7 +21,8 @@ var lockFileExFacility = facility{
 	block: func(fd uintptr, mode Mode) error { return lockFileEx(fd, mode, 0) },
 	unlock: func(fd uintptr) error {
 		err := windows.UnlockFileEx(windows.Handle(fd), 0, rangeLow, rangeHigh, new(windows.Overlapped))
-		if errors.Is(err, windows.ERROR_NOT_LOCKED) {
+		// Wine 8.0 says ERROR_LOCK_VIOLATION where Windows says ERROR_NOT_LOCKED.
+		if errors.Is(err, windows.ERROR_NOT_LOCKED) || errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
 			return nil
 		}
 		return sortError(err)

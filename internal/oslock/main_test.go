@@ -122,7 +122,7 @@ func ask(t *testing.T, p *testproc.Process, command, answer string) {
 // newFile makes an empty file.
 func newFile(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "file")
+	path := filepath.Join(testproc.Folder(t), "file")
 	if err := os.WriteFile(path, nil, 0o666); err != nil {
 		t.Fatal(err)
 	}

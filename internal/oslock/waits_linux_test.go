@@ -29,7 +29,7 @@ func waiters(t *testing.T, f *os.File) (n int) {
 	t.Helper()
 	var st unix.Stat_t
 	must(t, unix.Fstat(int(f.Fd()), &st))
-	file := fmt.Sprintf(" %02x:%02x:%d ", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino)
+	file := fmt.Sprintf(" %02x:%02x:%d ", unix.Major(uint64(st.Dev)), unix.Minor(uint64(st.Dev)), st.Ino)
 	locks, err := os.Open("/proc/locks")
 	must(t, err)
 	defer locks.Close() //nolint:errcheck // nothing was written

@@ -1,0 +1,41 @@
+//go:build !race
+
+package portalocker
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// TestAllocations: what acquiring and releasing a free lock allocates is what
+// opening a file in Go does, two parts of an os.File and a copy of the path for the
+// system call, and nothing of the lock's own. (The race detector allocates too.)
+func TestAllocations(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		opts []Option
+	}{
+		{"exclusive", nil},
+		{"shared", []Option{WithFlags(Shared)}},
+		{"one try", []Option{WithTimeout(0)}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := New(filepath.Join(t.TempDir(), "x.lock"), test.opts...)
+			pair := func() {
+				if _, err := l.Acquire(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if err := l.Release(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			pair() // the first one makes and vets the file
+			// No look at the queue, however slow the machine is: looks are rare, and may allocate.
+			l.known.looked = time.Now().Add(time.Hour)
+			if got, most := testing.AllocsPerRun(1000, pair), 3.0; got > most {
+				t.Errorf("%v allocations, more than %v", got, most)
+			}
+		})
+	}
+}
