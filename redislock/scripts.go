@@ -1,0 +1,41 @@
+package redislock
+
+import (
+	"embed"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed scripts/*.lua
+var sources embed.FS
+
+// The operations. Each is one atomic step of the server; see scripts/prelude.lua
+// for the records that they work on.
+var (
+	acquireScript = script("prelude", "acquire")
+	cancelScript  = script("prelude", "cancel")
+	releaseScript = script("prelude", "release")
+	renewScript   = script("renew")
+	statusScript  = script("prelude", "status")
+)
+
+// script puts a script together from its files when it is first needed: a program
+// that starts and locks a file pays nothing for it.
+func script(files ...string) func() *redis.Script {
+	return sync.OnceValue(func() *redis.Script {
+		var all []byte
+		for _, name := range files {
+			source, err := sources.ReadFile("scripts/" + name + ".lua")
+			if err != nil {
+				panic(err) // the program was built without its files
+			}
+			all = append(append(all, source...), '\n')
+		}
+		return redis.NewScript(string(all))
+	})
+}
+
+// forgetAfter is the time after which Redis forgets a lock that nobody uses, in
+// seconds; FORGET in scripts/prelude.lua.
+const forgetAfter = 24 * 60 * 60

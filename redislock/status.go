@@ -1,0 +1,131 @@
+package redislock
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/portalocker/portalocker"
+)
+
+// Status is what a server knows of one lock or semaphore at one moment.
+type Status struct {
+	Name    string
+	Owners  []Peer // who hold it
+	Waiters []Peer // the first hundred of who wait for it, in the order of their turns
+	Waiting int    // how many wait
+	Fence   int64  // the last that was given; 0 if none is known
+	Foreign int    // how many Python programs are on the channel of that name
+}
+
+// Peer is one who holds a lock or waits for it.
+type Peer struct {
+	ID      string    // of the holder; each Acquire has its own
+	Mode    string    // "exclusive", "shared" or "permit"
+	Permits int       // of the semaphore; 0 for a lock
+	Fence   int64     // 0 for one who waits
+	Since   time.Time // when it began to hold or to wait, by the server's clock
+	PID     int
+	Host    string
+}
+
+// listedWaiters is how many waiters Status lists.
+const listedWaiters = 100
+
+// Status asks who holds a lock, and who waits for it; the dead are not among them.
+// A name that nobody uses has an empty Status.
+func (c *Client) Status(ctx context.Context, name string) (Status, error) {
+	if err := cmp.Or(c.err, checkName(name)); err != nil {
+		return Status{}, &portalocker.LockError{Op: "status", Path: name, Err: err}
+	}
+	place := "plain"
+	if c.conn.Cluster() {
+		place = "sharded"
+	}
+	reply, err := statusScript().Run(ctx, c.conn, keysOf(name), place, listedWaiters, name).Slice()
+	if err != nil {
+		return Status{}, &portalocker.LockError{Op: "status", Path: name, Err: c.conn.Explain(err)}
+	}
+	s := Status{Name: name}
+	s.Fence, _ = strconv.ParseInt(fmt.Sprint(reply[0]), 10, 64) // "" is none
+	s.Owners = parsePeers(reply[1])
+	s.Waiting, _ = strconv.Atoi(fmt.Sprint(reply[2]))
+	s.Waiters = parsePeers(reply[3])
+	s.Foreign, _ = strconv.Atoi(fmt.Sprint(reply[4]))
+	slices.SortFunc(s.Owners, func(a, b Peer) int { return cmp.Compare(a.Fence, b.Fence) })
+	return s, nil
+}
+
+// List gives the Status of every lock and semaphore that somebody holds or waits
+// for, by name. It looks at all keys of the server (SCAN), which takes a while on a
+// large one, but does not block it.
+func (c *Client) List(ctx context.Context) ([]Status, error) {
+	if c.err != nil {
+		return nil, &portalocker.LockError{Op: "list", Path: "*", Err: c.err}
+	}
+	names := map[string]bool{}
+	err := c.conn.Masters(ctx, func(ctx context.Context, node *redis.Client) error {
+		keys := node.Scan(ctx, 0, prefix+"{*}:*", 1000).Iterator()
+		for keys.Next(ctx) {
+			name, ok := nameOf(keys.Val())
+			if ok && (strings.HasSuffix(keys.Val(), "}:owners") || strings.HasSuffix(keys.Val(), "}:queue")) {
+				names[name] = true
+			}
+		}
+		return keys.Err()
+	})
+	if err != nil {
+		return nil, &portalocker.LockError{Op: "list", Path: "*", Err: c.conn.Explain(err)}
+	}
+	var all []Status
+	for name := range names {
+		s, err := c.Status(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if len(s.Owners) > 0 || s.Waiting > 0 {
+			all = append(all, s)
+		}
+	}
+	slices.SortFunc(all, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// parsePeers reads a list of holder, entry, holder, entry.
+func parsePeers(reply any) []Peer {
+	list, _ := reply.([]any)
+	var peers []Peer
+	for i := 0; i+1 < len(list); i += 2 {
+		if p, ok := parseEntry(fmt.Sprint(list[i+1])); ok {
+			p.ID = fmt.Sprint(list[i])
+			peers = append(peers, p)
+		}
+	}
+	return peers
+}
+
+// parseEntry reads "fence since mode limit session pid host"; see
+// scripts/prelude.lua.
+func parseEntry(entry string) (Peer, bool) {
+	f := strings.Fields(entry)
+	if len(f) != 7 {
+		return Peer{}, false
+	}
+	fence, err1 := strconv.ParseInt(f[0], 10, 64)
+	since, err2 := strconv.ParseInt(f[1], 10, 64)
+	permits, err3 := strconv.Atoi(f[3])
+	pid, err4 := strconv.Atoi(f[5])
+	host, err5 := url.PathUnescape(f[6])
+	if errors.Join(err1, err2, err3, err4, err5) != nil {
+		return Peer{}, false
+	}
+	return Peer{Mode: f[2], Permits: permits, Fence: fence, Since: time.UnixMicro(since), PID: pid, Host: host}, true
+}
