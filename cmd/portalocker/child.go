@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 )
 
@@ -15,8 +16,10 @@ type child struct {
 	extra    []string // for the environment
 	inherits *os.File // nil for nothing but the standard streams
 	std      streams
+	leash    *leash // nil if the lock cannot be lost
 
 	killedBy os.Signal // what ended it; nil if no signal has
+	lost     bool      // the lock was lost before that
 }
 
 // String is the command as --verbose shows it.
@@ -39,30 +42,61 @@ func (c *child) run(sigs *signals) (status int, err error) {
 			return statusOS, err
 		}
 	}
-	cmd := c.prepare()
-	err = cmd.Start()
-	if script := c.asScript(cmd, err); script != nil {
-		cmd = script
-		err = cmd.Start()
-	}
+	ended := make(chan error, 1)
+	cmd, err := c.start(ended)
 	if err != nil {
 		return c.notStarted(cmd, err)
 	}
 	if sigs.c == nil {
 		return c.ended(cmd, cmd.Wait()) // with one thread less to make
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	if c.leash == nil {
+		go func() { ended <- cmd.Wait() }()
+	}
 	for {
 		select {
 		case sig := <-sigs.c:
 			if err := forward(sig, cmd.Process); err != nil {
 				complain(c.std, fmt.Errorf("cannot pass the signal on to process %d: %v: %w", cmd.Process.Pid, sig, err))
 			}
+		case <-c.leash.lost():
+			c.lost = true
+			return c.ended(cmd, c.putDown(cmd.Process, sigs, ended))
 		case err := <-ended:
 			return c.ended(cmd, err)
 		}
 	}
+}
+
+// start starts the command. On a leash it ends with the thread that starts it, which
+// therefore waits for it: then ended gets what Wait says.
+func (c *child) start(ended chan<- error) (cmd *exec.Cmd, err error) {
+	if c.leash == nil {
+		return c.begin()
+	}
+	begun := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		cmd, err = c.begin()
+		wait := cmd.Wait
+		failed := err != nil
+		close(begun)
+		if !failed {
+			ended <- wait()
+		}
+	}()
+	<-begun
+	return cmd, err
+}
+
+func (c *child) begin() (*exec.Cmd, error) {
+	cmd := c.prepare()
+	err := cmd.Start()
+	if script := c.asScript(cmd, err); script != nil {
+		return script, script.Start()
+	}
+	return cmd, err
 }
 
 // ended is the result of a command after what Wait said of it.
@@ -93,6 +127,9 @@ func (c *child) connect(cmd *exec.Cmd) *exec.Cmd {
 	findAsC(cmd)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.std.in, c.std.out, c.std.err
 	cmd.Env = append(os.Environ(), c.extra...) // the last of a name counts
+	if c.leash != nil {
+		endWithParent(cmd)
+	}
 	return cmd
 }
 

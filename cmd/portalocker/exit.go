@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/portalocker/portalocker"
+	"github.com/portalocker/portalocker/redislock"
 )
 
 // The exit statuses are those of flock(1), which takes them from sysexits(3).
@@ -20,8 +21,10 @@ const (
 	statusData       = 65  // EX_DATAERR: the file was opened, but cannot be locked
 	statusNoInput    = 66  // EX_NOINPUT: the lock file cannot be opened
 	statusNoCommand  = 69  // EX_UNAVAILABLE: the command cannot be executed
+	statusNoServer   = 69  // EX_UNAVAILABLE: the server cannot be asked
 	statusOS         = 71  // EX_OSERR
 	statusCannotMake = 73  // EX_CANTCREAT: the lock file cannot be created
+	statusLost       = 75  // EX_TEMPFAIL: the lock was lost while the command ran
 	statusSignal     = 128 // and the number of the signal
 )
 
@@ -67,6 +70,8 @@ func lockStatus(err error, conflict int) int {
 		return signalStatus(sig.signal)
 	case errors.Is(err, portalocker.ErrAlreadyLocked):
 		return conflict
+	case errors.Is(err, redislock.ErrUnavailable): // whatever the reason
+		return statusNoServer
 	case isAnyOf(err, exhausted):
 		return statusOS
 	case isAnyOf(err, uncreatable), errors.As(err, &link): // a PID file that cannot take its name
@@ -138,10 +143,11 @@ func cannotExecute(name string, found bool, err error) error {
 	return fmt.Errorf("cannot execute %q: %w", name, err)
 }
 
-// complain prints one line, whatever the error's text is.
+// complain prints one line, whatever the error's text is: it may name files that others
+// have made.
 func complain(std streams, err error) {
 	// Nothing is left to be done if standard error is closed.
-	_, _ = fmt.Fprintln(std.err, "portalocker:", strings.ReplaceAll(err.Error(), "\n", "; "))
+	_, _ = fmt.Fprintln(std.err, "portalocker:", plain(strings.ReplaceAll(err.Error(), "\n", "; ")))
 }
 
 func isAnyOf(err error, numbers []syscall.Errno) bool {

@@ -25,10 +25,7 @@ func (f *timeoutFlag) String() string {
 func (f *timeoutFlag) Type() string { return "SECONDS|DURATION" }
 
 func (f *timeoutFlag) Set(s string) error {
-	d, err := time.ParseDuration(s)
-	if err != nil && strings.Trim(s, "+-.0123456789") == "" {
-		d, err = time.ParseDuration(s + "s") // exact, in difference to a float
-	}
+	d, err := parseDuration(s)
 	switch {
 	case err != nil:
 		return errors.New("use seconds (0.5) or a duration (1m30s), at most 292 years; without --timeout there is no limit")
@@ -37,6 +34,35 @@ func (f *timeoutFlag) Set(s string) error {
 	}
 	*f = timeoutFlag(d)
 	return nil
+}
+
+// durationFlag is a time that has an end. Its type is short, for it would widen the
+// list of options.
+type durationFlag time.Duration
+
+func (f *durationFlag) String() string { return time.Duration(*f).String() }
+
+func (f *durationFlag) Type() string { return "TIME" }
+
+func (f *durationFlag) Set(s string) error {
+	d, err := parseDuration(s)
+	switch {
+	case err != nil:
+		return errors.New("use seconds (0.5) or a duration (1m30s), at most 292 years")
+	case d < 0 || strings.HasPrefix(s, "-"):
+		return errors.New("it cannot be negative")
+	}
+	*f = durationFlag(d)
+	return nil
+}
+
+// parseDuration reads a number of seconds, or a duration as Go writes it.
+func parseDuration(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil && strings.Trim(s, "+-.0123456789") == "" {
+		d, err = time.ParseDuration(s + "s") // exact, in difference to a float
+	}
+	return d, err
 }
 
 // statusFlag is an exit status.

@@ -181,7 +181,7 @@ func (f *flockCall) say(format string, args ...any) {
 // done if standard error is closed.
 func (f *flockCall) warn(err error) {
 	if text := err.Error(); text != "" {
-		_, _ = fmt.Fprintln(f.std.err, "flock:", text)
+		_, _ = fmt.Fprintln(f.std.err, "flock:", plain(text))
 	}
 	if errors.As(err, new(unclear)) {
 		_, _ = fmt.Fprintf(f.std.err, "Try '%s --help' for more information.\n", f.name)

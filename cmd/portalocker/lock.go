@@ -24,7 +24,8 @@ type lock interface {
 	// environment is what the command learns of the lock, as KEY=value.
 	environment() []string
 
-	// files are what those who hold the lock have locked, or any of them.
+	// files are what those who hold the lock have locked, or any of them; nil where
+	// that is no file.
 	files() []string
 
 	// release is called once, after acquire.
@@ -33,6 +34,12 @@ type lock interface {
 
 // newLock chooses the kind of lock.
 func newLock(o *runOptions) (lock, error) {
+	switch {
+	case o.pywire:
+		return newPywireLock(o)
+	case o.redis.given:
+		return newRedisLock(o)
+	}
 	flags := portalocker.Exclusive
 	if o.shared {
 		flags = portalocker.Shared

@@ -132,7 +132,7 @@ func asArray(locks []proclocks.Lock) ([]byte, error) {
 		}
 	}
 	content, err := json.MarshalIndent(elements, "", "  ")
-	return append(content, '\n'), err
+	return append(escaped(content), '\n'), err
 }
 
 // known is nil for the zero value, which is what is not known, or has no end.

@@ -77,6 +77,7 @@ func newRoot(std streams) *cobra.Command {
 	root.AddCommand(newFlock(std))
 	root.AddCommand(newLs(std))
 	root.AddCommand(newWrite(std))
+	root.AddCommand(newRedis(std))
 	return root
 }
 
@@ -93,7 +94,8 @@ func version() string {
 var rootLong = strings.TrimSpace(`
 portalocker runs commands under a lock on a file. It shares these locks with every
 program that locks files: flock(1), Python's portalocker, and others. A lock ends
-with the last program that has it, however that ends: no lock is ever left over.`)
+with the last program that has it, however that ends: no lock is ever left over.
+Across machines it locks on a Redis server.`)
 
 var rootExample = strings.Trim(`
   portalocker run job.lock -- ./backup.sh           one backup at a time, others wait
@@ -101,4 +103,5 @@ var rootExample = strings.Trim(`
   portalocker run --slots 4 render -- ./render.sh   four at a time
   portalocker ls job.lock                           who has the lock, and who waits
   make-list | portalocker write --replace list      the whole new list, or the old one
+  portalocker run --redis redis://db1 nightly -- ./backup.sh       one on all machines
   portalocker flock -w 10 job.lock ./backup.sh      with the options of flock(1)`, "\n")

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/portalocker/portalocker/internal/testproc"
 )
 
 // asPortalocker in the environment makes the test binary be portalocker. An
@@ -227,7 +229,7 @@ func try(t *testing.T, args ...string) result {
 // lockFile is a path for a lock in a folder of the test's own.
 func lockFile(t *testing.T) string {
 	t.Helper()
-	return filepath.Join(t.TempDir(), "job.lock")
+	return filepath.Join(testproc.Folder(t), "job.lock")
 }
 
 // heldLock is a lock that a portalocker holds until its standard input ends.

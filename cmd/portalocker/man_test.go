@@ -27,7 +27,7 @@ const manualPages = "../../docs/man"
 func TestManualPages(t *testing.T) {
 	want := map[string][]byte{}
 	root := newRoot(streams{os.Stdin, os.Stdout, os.Stderr})
-	for _, cmd := range append(root.Commands(), root) {
+	for _, cmd := range withSubcommands(root) {
 		name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
 		want[name] = manualPage(t, cmd)
 	}
@@ -66,6 +66,15 @@ func TestManualPagesAreNoPartOfTheProgram(t *testing.T) {
 	if bytes.Contains(deps, []byte("cobra/doc")) {
 		t.Error("cobra's generator of documentation is linked into the program")
 	}
+}
+
+// withSubcommands are a command and all below it, each after those below: that a
+// command is described must not change the page of the one above.
+func withSubcommands(cmd *cobra.Command) (all []*cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		all = append(all, withSubcommands(sub)...)
+	}
+	return append(all, cmd)
 }
 
 // noDate is the month that cobra writes for the zero time.

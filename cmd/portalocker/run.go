@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/portalocker/portalocker"
+	"github.com/portalocker/portalocker/redislock"
 )
 
 // runOptions is the command line of "portalocker run".
@@ -27,6 +28,10 @@ type runOptions struct {
 	slots             slotsFlag
 	directory         string
 	mechanism         mechanismFlag
+	redis             serverFlag
+	pywire            bool
+	leaseTTL          durationFlag
+	killAfter         durationFlag
 
 	lock    string
 	shell   shellFlag // what the shell is to run; "" if there is a command
@@ -34,7 +39,10 @@ type runOptions struct {
 }
 
 func newRun(std streams) *cobra.Command {
-	o := &runOptions{timeout: timeoutFlag(portalocker.Forever), conflict: statusConflict}
+	o := &runOptions{
+		timeout: timeoutFlag(portalocker.Forever), conflict: statusConflict,
+		leaseTTL: durationFlag(redislock.DefaultLeaseTTL), killAfter: durationFlag(10 * time.Second),
+	}
 	cmd := &cobra.Command{
 		Use:                   "run [options] LOCK [--] COMMAND [ARG...]",
 		Short:                 "Hold a lock while a command runs",
@@ -65,9 +73,15 @@ func newRun(std streams) *cobra.Command {
 	f.Var(&o.slots, "slots", "LOCK is a name, and N may hold it at a time")
 	f.StringVar(&o.directory, "directory", "", "`DIR` of the files of --slots (default: of temporary files)")
 	f.Var(&o.mechanism, "mechanism", "what to lock by (default: the platform's own)")
+	f.Var(&o.redis, "redis", "LOCK is a name on this server; see 'portalocker redis'")
+	f.BoolVar(&o.pywire, "pywire", false, "with --redis: exclude Python portalocker's RedisLock")
+	f.Var(&o.leaseTTL, "lease-ttl", "with --redis: how long silence may last")
+	f.Var(&o.killAfter, "kill-after", "with --redis: from SIGTERM to SIGKILL")
+	completeServer(cmd)
 	noFiles := cobra.FixedCompletions(nil, cobra.ShellCompDirectiveNoFileComp)
 	for flag, complete := range map[string]cobra.CompletionFunc{
 		"mechanism": completeMechanisms, "timeout": noFiles, "conflict-exit-code": noFiles, "command": noFiles, "slots": noFiles,
+		"lease-ttl": noFiles, "kill-after": noFiles,
 	} {
 		_ = cmd.RegisterFlagCompletionFunc(flag, complete) // fails for a flag that is not defined above
 	}
@@ -120,14 +134,17 @@ func (o *runOptions) conflicts(given func(option string) bool) error {
 		{o.slots > 0 && o.shared, "--slots and --shared exclude each other: each holder has a slot alone"},
 		{o.slots > 0 && o.temp, "--slots and --temp exclude each other: the files of the slots stay"},
 		{o.slots > 0 && o.pid, "--slots and --pid exclude each other: a PID file names one holder"},
-		{o.slots > 0 && strings.ContainsAny(o.lock, `/\`), "with --slots LOCK is a name, not a path; --directory says where the files are"},
-		{o.slots == 0 && given("directory"), "--directory goes with --slots: it is where the files of the slots are"},
+		{o.slots > 0 && !o.redis.given && strings.ContainsAny(o.lock, `/\`), "with --slots LOCK is a name, not a path; --directory says where the files are"},
+		{o.slots == 0 && !o.redis.given && given("directory"), "--directory goes with --slots: it is where the files of the slots are"},
 		{o.slots > 0 && given("directory") && o.directory == "", "--directory is an empty string: a variable that is not set?"},
 		{o.noFork && !canReplaceProcess, "--no-fork: a program cannot become another one on " + runtime.GOOS},
 	} {
 		if pair.both {
 			return usageError("%s", pair.text)
 		}
+	}
+	if err := o.redisConflicts(given); err != nil {
+		return err
 	}
 	if o.nonblock {
 		o.timeout = 0
@@ -140,6 +157,9 @@ func (o *runOptions) run(ctx context.Context, std streams) error {
 	l, err := newLock(o)
 	if err != nil {
 		return err
+	}
+	if r, ok := l.(remote); ok {
+		defer r.close()
 	}
 	sigs := catchSignals()
 	defer sigs.stop()
@@ -154,14 +174,26 @@ func (o *runOptions) run(ctx context.Context, std streams) error {
 		}
 		return failed
 	}
+	return o.runUnder(l, sigs, std)
+}
+
+// runUnder runs the command under the lock, which it then releases.
+func (o *runOptions) runUnder(l lock, sigs *signals, std streams) *exit {
 	c := &child{argv: o.command, byShell: o.shell != "", shell: string(o.shell), extra: l.environment(), std: std}
 	if !o.close {
 		c.inherits = l.file()
+	}
+	if r, ok := l.(remote); ok {
+		c.leash = &leash{r.held(), time.Duration(o.killAfter)}
+		if err := c.leash.lease.Err(); err != nil {
+			return &exit{status: statusLost, err: fmt.Errorf("%w; the command was not started", err)}
+		}
 	}
 	if o.verbose {
 		o.tell(std, "running %s", c)
 	}
 	var status int
+	var err error
 	if o.noFork {
 		status, err = c.replace(sigs)
 	} else {
@@ -170,11 +202,12 @@ func (o *runOptions) run(ctx context.Context, std streams) error {
 	if err != nil {
 		complain(std, err)
 	}
+	if c.lost {
+		return &exit{status: statusLost}
+	}
 	if err := l.release(); err != nil {
 		complain(std, err)
-		if status == 0 {
-			status = statusOS
-		}
+		status = releaseStatus(err, status)
 	}
 	end := &exit{status: status}
 	if c.killedBy != nil && fromTerminal(c.killedBy, os.Getpid()) {
@@ -193,6 +226,7 @@ func (o *runOptions) acquire(ctx context.Context, l lock, std streams) error {
 			return acquire(ctx, l, timeout)
 		}
 		line := &waitLine{out: std.err, lock: o.lock, slots: int(o.slots), files: l.files(), timeout: timeout}
+		line.remote, _ = l.(remote)
 		return line.during(func() error { return acquire(ctx, l, timeout) })
 	}
 	begin := time.Now()
@@ -202,7 +236,7 @@ func (o *runOptions) acquire(ctx context.Context, l lock, std streams) error {
 		if timeout != portalocker.Forever {
 			limit = fmt.Sprintf("at most %v", timeout)
 		}
-		o.tell(std, "%v; waiting %s", err, limit)
+		o.tell(std, "%s; waiting %s", heldBy(l, err), limit)
 		err = acquire(ctx, l, timeout)
 	}
 	if err == nil {
@@ -211,12 +245,29 @@ func (o *runOptions) acquire(ctx context.Context, l lock, std streams) error {
 	return err
 }
 
+// heldBy is why a lock was not to be had, with all that its server knows of those
+// who have it.
+func heldBy(l lock, err error) string {
+	r, ok := l.(remote)
+	var locked *portalocker.LockError
+	if !ok || !errors.As(err, &locked) {
+		return err.Error()
+	}
+	names := r.holders()
+	if len(names) == 0 {
+		return err.Error()
+	}
+	bare := *locked
+	bare.HolderPID = 0 // it is one of the names
+	return bare.Error() + " by " + strings.Join(names, ", ")
+}
+
 // acquire takes the lock. If it was not to be had, and the library knows of no
 // process that runs and has it, it looks longer: for those who inherited it.
 func acquire(ctx context.Context, l lock, timeout time.Duration) error {
 	err := l.acquire(ctx, timeout)
 	var locked *portalocker.LockError
-	if errors.As(err, &locked) && locked.Err == portalocker.ErrAlreadyLocked && locked.HolderCommand == "" {
+	if errors.As(err, &locked) && locked.Err == portalocker.ErrAlreadyLocked && locked.HolderCommand == "" && len(l.files()) > 0 {
 		holders, _ := portalocker.Holders(l.files()[0]) // nobody, where the system does not tell
 		for _, h := range holders {
 			if !h.Waiting && h.PID != 0 {
@@ -234,6 +285,7 @@ func (o *runOptions) tell(std streams, format string, args ...any) {
 
 var runLong = strings.TrimSpace(`
 Hold a lock on the file LOCK while COMMAND runs, and exit with its status.
+With --redis, LOCK is the name of a lock on a Redis server, for all machines.
 
 LOCK is created if it is not there, never changed, and stays (but see --temp). It
 can be a directory. Options come before LOCK; all that follows belongs to COMMAND.
@@ -253,6 +305,31 @@ standard error says who has it.
 temporary files (see --directory), and PORTALOCKER_LOCK the path of the one that is
 held: of printer, printer.00.lock and so on. All who share a name must give one N.
 
+--redis URL locks on that server (see 'portalocker redis --help' for the forms of URL,
+and where to put a password). COMMAND finds LOCK in PORTALOCKER_LOCK, and in
+PORTALOCKER_FENCE a number that is greater than that of each holder before it: a store
+that remembers the greatest can refuse what comes too late. Who waits is served in
+order of arrival.
+
+Such a lock is free as soon as portalocker dies, and it can be lost: when the
+connection to the server breaks, or the server has not heard of portalocker for the
+time of --lease-ttl, because that was stopped or the network was. COMMAND must not work
+on then. When the lock is lost, COMMAND gets SIGTERM and, if it is stopped, SIGCONT;
+after --kill-after (0 for at once) it gets SIGKILL; and the exit status is 75. On Linux
+all that COMMAND has started gets these signals, too, unless it has made itself
+independent of COMMAND. If portalocker itself is killed, COMMAND is killed at once on
+Linux, but not what COMMAND has started, and no COMMAND that is set-user-ID or has
+capabilities, such as sudo. On other systems COMMAND alone gets the signals, and works
+on if portalocker is killed; on Windows it is ended without a warning. COMMAND may work
+on for a moment after another has got the lock: PORTALOCKER_FENCE is for what must not
+happen even so.
+
+--pywire makes it a lock on the channel LOCK, as Python portalocker's RedisLock is, so
+that programs in Python and COMMAND exclude each other. Locks with and without --pywire
+do not. With it there is no order of arrival; PORTALOCKER_FENCE is empty, for Python's
+locks have no such number; and portalocker loses the lock if it was stopped for longer
+than a second. It is not for clusters. LOCK has no spaces.
+
 --pid writes the PID of portalocker, not of COMMAND, to LOCK; signals reach COMMAND.
 --command uses $SHELL, or /bin/sh if that is not set; on Windows %ComSpec%.
 
@@ -265,12 +342,14 @@ portalocker dies of the signal, too, so that a shell's loop around it ends.
 Exit status: that of COMMAND, and as with flock(1)
   1    the lock was not to be had in time (see --conflict-exit-code)
   64   wrong usage
-  65   the file cannot be locked, for instance not on its filesystem
+  65   the file cannot be locked, for instance not on its filesystem; or Python's
+       portalocker has locks of that name on the server, which are others: see --pywire
   66   the lock file cannot be opened: no such folder, no permission, a device
-  69   COMMAND cannot be executed
+  69   COMMAND cannot be executed; or the server cannot be reached, or refuses
   71   the system is out of something: descriptors, memory, processes, locks; or the
        lock could not be released properly
   73   the lock file cannot be created: read-only or full filesystem
+  75   the lock on the server was lost before COMMAND had ended
   128+N  signal N ended COMMAND, or the wait`)
 
 var runExample = strings.Trim(`
@@ -281,4 +360,6 @@ var runExample = strings.Trim(`
   portalocker run --slots 4 render -- ./render.sh         four at a time on this machine
   portalocker run job.lock -c 'dump | gzip > dump.gz'     a line for the shell
   portalocker run --pid /run/job.pid -- ./server          and 'kill $(cat /run/job.pid)'
-  portalocker run -F job.lock -- ./server                 the server is the only process`, "\n")
+  portalocker run -F job.lock -- ./server                 the server is the only process
+  portalocker run --redis redis://db1 nightly -- ./job    one on all machines
+  portalocker run --redis redis://db1 --pywire job -- ./job   and with Python's RedisLock`, "\n")

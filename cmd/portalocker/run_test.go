@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/portalocker/portalocker"
+	"github.com/portalocker/portalocker/internal/testproc"
 )
 
 func TestRunGivesTheStatusOfTheCommand(t *testing.T) {
@@ -40,7 +41,7 @@ func TestRunLeavesTheArgumentsOfTheCommandAlone(t *testing.T) {
 }
 
 func TestRunTellsTheCommandItsLock(t *testing.T) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	cmd := portalockerCommand("run", "job.lock", "--", self, "@environment", "PORTALOCKER_LOCK", asPortalocker)
 	cmd.Dir = dir
 	p := startCommand(t, cmd)
@@ -165,7 +166,7 @@ func TestRunTemp(t *testing.T) {
 }
 
 func TestRunPID(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "job.pid")
+	path := filepath.Join(testproc.Folder(t), "job.pid")
 	holder := start(t, "run", "--pid", path, "--", self, "@hold")
 	holder.ready()
 	pid := strconv.Itoa(holder.cmd.Process.Pid)
@@ -186,7 +187,7 @@ func TestRunPID(t *testing.T) {
 }
 
 func TestRunPIDFileThatCannotBeWritten(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "job.pid")
+	path := filepath.Join(testproc.Folder(t), "job.pid")
 	if err := os.Mkdir(path, 0o777); err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +255,7 @@ func TestRunMechanisms(t *testing.T) {
 }
 
 func TestRunCannotOpen(t *testing.T) {
-	missing := filepath.Join(t.TempDir(), "missing", "job.lock")
+	missing := filepath.Join(testproc.Folder(t), "missing", "job.lock")
 	for _, option := range []string{"-n", "--temp", "--pid"} {
 		try(t, "run", option, missing, "--", self, "@exit", "0").want(t, statusNoInput, "", "the folder of a lock file must exist")
 	}
@@ -264,7 +265,7 @@ func TestRunCannotExecute(t *testing.T) {
 	path := lockFile(t)
 	try(t, "run", path, "--", "no-such-command-anywhere").
 		want(t, statusNoCommand, "", `cannot execute "no-such-command-anywhere": executable file not found in `)
-	try(t, "run", path, "--", t.TempDir()).want(t, statusNoCommand, "", "cannot execute")
+	try(t, "run", path, "--", testproc.Folder(t)).want(t, statusNoCommand, "", "cannot execute")
 	try(t, "run", path, "--", "").want(t, statusNoCommand, "", "cannot execute")
 	mustBeFree(t, path)
 }

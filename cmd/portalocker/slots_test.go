@@ -6,10 +6,12 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/portalocker/portalocker/internal/testproc"
 )
 
 func TestRunSlots(t *testing.T) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	slots := func(n string, options ...string) []string {
 		return append(append([]string{"run", "--slots", n, "--directory", dir}, options...), "printer", "--", self)
 	}
@@ -35,7 +37,7 @@ func TestRunSlots(t *testing.T) {
 }
 
 func TestRunTellsTheCommandItsSlot(t *testing.T) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	r := try(t, "run", "--slots", "1", "--directory", dir, "printer", "--", self, "@environment", "PORTALOCKER_LOCK")
 	if want := filepath.Join(dir, "printer.00.lock"); r.status != 0 || strings.TrimSpace(r.out) != want {
 		t.Errorf("got %+v, want %s", r, want)
@@ -49,7 +51,7 @@ func TestRunTellsTheCommandItsSlot(t *testing.T) {
 }
 
 func TestRunSlotsUsage(t *testing.T) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	for _, c := range []struct {
 		args    []string
 		message string

@@ -18,6 +18,7 @@ type waitLine struct {
 	lock    string        // as it was given
 	slots   int           // of the semaphore that the lock is; 0 if it is none
 	files   []string      // that whoever has it has locked
+	remote  remote        // instead of files, a lock on a server
 	timeout time.Duration // of the wait
 	begin   time.Time
 	cells   int // how long the line is that stands there now
@@ -79,6 +80,9 @@ func (w *waitLine) text(waited time.Duration, holders []string) string {
 // holders names some of those who have the lock, as far as the system tells. Each
 // file that is asked about costs a look at all processes.
 func (w *waitLine) holders() (names []string) {
+	if w.remote != nil {
+		return w.remote.holders()
+	}
 	const maxNames, maxFiles = 3, 4
 	for _, file := range w.files[:min(len(w.files), maxFiles)] {
 		holders, err := portalocker.Holders(file)

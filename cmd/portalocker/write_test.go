@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/portalocker/portalocker"
+	"github.com/portalocker/portalocker/internal/testproc"
 )
 
 // give runs portalocker with an input.
@@ -38,7 +39,7 @@ func only(t *testing.T, path, content string) {
 }
 
 func TestWrite(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x")
+	path := filepath.Join(testproc.Folder(t), "x")
 	give(t, "one", "write", path).want(t, 0, "", "")
 	only(t, path, "one")
 	give(t, "two", "write", path).want(t, statusCannotMake, "", "file already exists (--replace replaces it)")
@@ -56,7 +57,7 @@ func TestWritePermissions(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no such permissions there")
 	}
-	path := filepath.Join(t.TempDir(), "x")
+	path := filepath.Join(testproc.Folder(t), "x")
 	permIs := func(want fs.FileMode) {
 		t.Helper()
 		info, err := os.Stat(path)
@@ -71,7 +72,7 @@ func TestWritePermissions(t *testing.T) {
 }
 
 func TestWriteUsage(t *testing.T) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	path := filepath.Join(dir, "x")
 	for _, c := range []struct {
 		args []string
@@ -93,7 +94,7 @@ func TestWriteUsage(t *testing.T) {
 }
 
 func TestWriteCannot(t *testing.T) {
-	dir := t.TempDir()
+	dir := testproc.Folder(t)
 	give(t, "x", "write", filepath.Join(dir, "missing", "x")).want(t, statusCannotMake, "", "(the folder must exist)")
 	give(t, "x", "write", "--replace", dir).want(t, statusCannotMake, "", "is a directory")
 	give(t, "x", "write", "--replace", dir+string(filepath.Separator)).want(t, statusCannotMake, "", "must end with the name of a file")
@@ -116,7 +117,7 @@ func TestWriteCannot(t *testing.T) {
 
 // TestWriteRace: of several at once, one writes the file.
 func TestWriteRace(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x")
+	path := filepath.Join(testproc.Folder(t), "x")
 	var writers [8]*process
 	for i := range writers {
 		writers[i] = start(t, "write", path)
