@@ -45,7 +45,7 @@ func atomicRow() *row {
 		},
 		measure: func(ctx context.Context, r *run) error {
 			for n, f := range []figure{replaceCost, createCost} {
-				medians, err := ask[map[string]float64](ctx, task{Role: "atomic", Path: r.dir, N: n, Time: 3 * time.Second})
+				medians, err := ask[map[string]float64](ctx, task{Role: "atomic", Path: r.dir, N: n, Time: 2 * time.Second})
 				if err != nil {
 					return err
 				}

@@ -21,10 +21,12 @@ const childArg = "child"
 // task is what a child is to do.
 type task struct {
 	Role     string
+	Argv     []string      `json:",omitempty"` // of a command
 	Who      string        `json:",omitempty"`
 	Path     string        `json:",omitempty"`
 	Counters string        `json:",omitempty"` // the file of the shared counters
 	N        int           `json:",omitempty"` // how many; or which one
+	Warm     int           `json:",omitempty"` // how many before those that are measured
 	Time     time.Duration `json:",omitempty"` // how long
 }
 
@@ -60,7 +62,7 @@ type child struct {
 
 // start begins a child, which is killed when ctx ends.
 func start(ctx context.Context, t task) (*child, error) {
-	self, err := os.Executable()
+	command, err := commandOf(t.Who)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +70,7 @@ func start(ctx context.Context, t task) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &child{ctx: ctx, cmd: exec.CommandContext(ctx, self, childArg, string(arg))}
+	c := &child{ctx: ctx, cmd: exec.CommandContext(ctx, command[0], append(command[1:], string(arg))...)}
 	c.cmd.Stderr = &c.stderr
 	c.cmd.WaitDelay = time.Second
 	// Children do not outlive a killed parent. The signal comes when the thread
@@ -88,6 +90,15 @@ func start(ctx context.Context, t task) (*child, error) {
 	}
 	c.stdin, c.link = in, newLink(out, in)
 	return c, nil
+}
+
+// commandOf is the command line of the children of who, without their task.
+func commandOf(who string) ([]string, error) {
+	if who == pythonOurs || who == pythonFilelock {
+		return pythonCommand()
+	}
+	self, err := os.Executable()
+	return []string{self, childArg}, err
 }
 
 func (c *child) pid() int { return c.cmd.Process.Pid }

@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
+func spreadOf(n int) figure { return figure{fmt.Sprintf("%d processes: fewest/most turns", n), number} }
+func rateOf(n int) figure   { return figure{fmt.Sprintf("%d processes: turns a second", n), count} }
+
 // greedyRow measures who gets how many turns when processes take the lock again
 // as soon as they have released it.
 func greedyRow() *row {
-	spreadOf := func(n int) figure { return figure{fmt.Sprintf("%d processes: fewest/most turns", n), number} }
-	rateOf := func(n int) figure { return figure{fmt.Sprintf("%d processes: turns a second", n), count} }
 	return &row{
 		name:  "greedy",
 		what:  "greedy processes (hold 5 ms, re-acquire at once)",

@@ -7,8 +7,23 @@ import (
 	"time"
 )
 
-// handovers is how many hand-overs one run has.
-const handovers = 250
+// patience is how the hand-overs of one who are measured: how many in a run, and
+// after which time it has surely tried again, if it polls.
+type patience struct {
+	handovers int
+	period    time.Duration
+}
+
+// patienceOf gives those who take long fewer turns.
+func patienceOf(who string) patience {
+	switch who {
+	case pythonOurs:
+		return patience{25, 250 * time.Millisecond}
+	case pythonFilelock:
+		return patience{60, 50 * time.Millisecond}
+	}
+	return patience{250, 10 * time.Millisecond}
+}
 
 var (
 	handoverMedian = figure{"latency, median", duration}
@@ -25,7 +40,7 @@ func handoverRow() *row {
 		roles:   map[string]role{"holder": holdAndRelease, "waiter": waitAndHold},
 		targets: []target{withinTimes(ours, handoverMedian, 2, kernel)},
 		measure: func(ctx context.Context, r *run) error {
-			return r.inTurn([]string{ours, kernel, lockedFile, gofrsPolls}, func(who string) error {
+			return r.inTurn([]string{ours, kernel, lockedFile, gofrsPolls, pythonFilelock, pythonOurs}, func(who string) error {
 				latencies, err := handOver(ctx, who, r.path())
 				if err == nil {
 					r.record(who, handoverMedian, median(latencies))
@@ -51,7 +66,8 @@ func handOver(ctx context.Context, who, path string) (latencies []float64, err e
 	}
 	defer func() { err = errors.Join(err, waiter.end()) }()
 
-	for range handovers {
+	p := patienceOf(who)
+	for range p.handovers {
 		var released, held int64
 		err := errors.Join(
 			holder.signal(), holder.awaitSignal(), // it holds
@@ -61,8 +77,8 @@ func handOver(ctx context.Context, who, path string) (latencies []float64, err e
 			return nil, err
 		}
 		// After 2 ms the waiter has long been waiting. The rest is random, so that
-		// one that polls at 10 ms is met at any moment of its period.
-		hold := 2*time.Millisecond + rand.N(10*time.Millisecond)
+		// one that polls is met at any moment of its period.
+		hold := 2*time.Millisecond + rand.N(p.period)
 		if err := pause(ctx, hold); err != nil {
 			return nil, err
 		}

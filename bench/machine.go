@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"io"
 	"os"
+	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -15,17 +17,32 @@ import (
 type machine struct {
 	CPU        string   `json:"cpu"`
 	CPUs       int      `json:"cpus"`
-	Load       string   `json:"load"` // the load averages of 1, 5 and 15 minutes at the start
 	Kernel     string   `json:"kernel"`
 	Filesystem string   `json:"filesystem"` // of the lock files
 	Go         string   `json:"go"`
-	Modules    []string `json:"modules"`
+	Peers      []string `json:"peers"` // with their versions
 }
 
-// describe finds out what it can; what it cannot is "unknown".
-func describe(dir string) machine {
+// peerModules are the modules that are measured, or that those need who are. Each
+// belongs to whom has one of the words in the name, as the table shows it.
+var peerModules = []struct {
+	path string
+	of   []string
+}{
+	{"github.com/gofrs/flock", []string{"gofrs/flock"}},
+	{"github.com/rogpeppe/go-internal", []string{"go-internal"}},
+	{"github.com/google/renameio/v2", []string{"renameio"}},
+	{"github.com/natefinch/atomic", []string{"natefinch"}},
+	{"github.com/go-redsync/redsync/v4", []string{"redsync"}},
+	{"github.com/bsm/redislock", []string{"bsm/redislock"}},
+	{"github.com/redis/rueidis", []string{"rueidislock"}},
+	{"github.com/redis/go-redis/v9", []string{"portalocker/redislock", "redsync", "bsm/redislock"}},
+}
+
+// describe finds out what it can; what it cannot is "unknown", or not told.
+func describe(ctx context.Context, dir string) machine {
 	m := machine{
-		CPU: cpuModel(), CPUs: runtime.NumCPU(), Load: loadAverage(), Kernel: "unknown", Filesystem: filesystem(dir),
+		CPU: cpuModel(), CPUs: runtime.NumCPU(), Kernel: "unknown", Filesystem: filesystem(dir),
 		Go: runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH,
 	}
 	var uts unix.Utsname
@@ -33,18 +50,76 @@ func describe(dir string) machine {
 		m.Kernel = unix.ByteSliceToString(uts.Sysname[:]) + " " + unix.ByteSliceToString(uts.Release[:])
 	}
 	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, dep := range info.Deps {
-			if dep.Replace == nil { // what is replaced is this checkout
-				m.Modules = append(m.Modules, dep.Path+" "+dep.Version)
+		for _, p := range peerModules {
+			for _, dep := range info.Deps {
+				if dep.Path == p.path {
+					m.Peers = append(m.Peers, strings.TrimPrefix(dep.Path, "github.com/")+" "+dep.Version)
+				}
 			}
+		}
+	}
+	for _, tool := range append([]string{flockVersion(), redisVersion()}, pythonVersions(ctx)...) {
+		if tool != "" {
+			m.Peers = append(m.Peers, tool)
 		}
 	}
 	return m
 }
 
-func (m machine) markdown(w io.Writer) {
-	fmt.Fprintf(w, "- Machine: %s, %d CPUs, load average at the start %s\n- Kernel: %s, lock files on %s\n- Go: %s\n- With: %s\n",
-		m.CPU, m.CPUs, m.Load, m.Kernel, m.Filesystem, m.Go, strings.Join(m.Modules, ", "))
+// same says whether figures of both can stand in one table.
+func (m machine) same(other machine) bool {
+	return m.CPU == other.CPU && m.CPUs == other.CPUs && m.Kernel == other.Kernel &&
+		m.Filesystem == other.Filesystem && m.Go == other.Go && slices.Equal(m.Peers, other.Peers)
+}
+
+// peersOf are those of the versions that belong to one of whos.
+func (m machine) peersOf(whos []string) []string {
+	var of []string
+	for _, peer := range m.Peers {
+		name, _, _ := strings.Cut(peer, " ")
+		for _, who := range whos {
+			if belongs(name, peer, who) {
+				of = append(of, peer)
+				break
+			}
+		}
+	}
+	return of
+}
+
+func belongs(name, peer, who string) bool {
+	switch name {
+	case "Python":
+		return strings.HasPrefix(peer, who+" ") || strings.HasPrefix(who, "Python ") && strings.Count(peer, " ") == 1
+	case flockCommand:
+		return who == flockCommand
+	case "redis-server":
+		return slices.Contains(redisPeers, who)
+	}
+	for _, p := range peerModules {
+		if p.path == "github.com/"+name {
+			return slices.ContainsFunc(p.of, func(word string) bool { return strings.Contains(who, word) })
+		}
+	}
+	return false
+}
+
+// ownVersion is the commit of this checkout.
+func ownVersion(ctx context.Context) string {
+	git := func(args ...string) (string, error) {
+		cmd := exec.CommandContext(ctx, "git", args...)
+		cmd.Env = append(os.Environ(), "GIT_OPTIONAL_LOCKS=0") // it is only to look
+		said, err := cmd.Output()
+		return strings.TrimSpace(string(said)), err
+	}
+	commit, err := git("rev-parse", "--short=10", "HEAD")
+	if err != nil {
+		return "this checkout"
+	}
+	if changed, err := git("status", "--porcelain", "--untracked-files=no"); err == nil && changed != "" {
+		return "commit " + commit + " with changes"
+	}
+	return "commit " + commit
 }
 
 func cpuModel() string {

@@ -3,12 +3,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -30,47 +32,127 @@ func main() {
 	}
 }
 
+// settings are what the command line says.
+type settings struct {
+	rows []*row
+	runs int
+	dir  string // where the lock files are
+	from string // a file of results
+	out  string // the folder for results and charts
+	docs string // the document with tables
+	json bool
+}
+
 func bench(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	names := flags.String("rows", "", "the rows to measure, separated by commas (default all): "+strings.Join(rowNames(rows()), ", "))
-	runs := flags.Int("runs", 5, "how often to measure each row; the median is the figure")
-	asJSON := flags.Bool("json", false, "print JSON, with the values of all runs, instead of Markdown")
-	in := flags.String("dir", os.TempDir(), "where to put the lock files")
-	if err := flags.Parse(args); err != nil {
+	s, err := parse(args)
+	if err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil
 		}
 		return err
 	}
-	if flags.NArg() > 0 || *runs < 1 {
-		return fmt.Errorf("usage: bench [-rows NAMES] [-runs N] [-json] [-dir DIR], with N of at least 1")
+	rep := &report{}
+	if s.from != "" {
+		if rep, err = readReport(s.from); err != nil {
+			return err
+		}
 	}
-	chosen, err := choose(rows(), *names)
-	if err != nil {
-		return err
+	failed := measureAll(ctx, s, rep)
+	if s.json {
+		err = rep.json(os.Stdout)
+	} else {
+		err = rep.markdown(os.Stdout)
 	}
-	dir, err := os.MkdirTemp(*in, "portalocker-bench-")
+	failed = errors.Join(failed, err)
+	if s.out != "" {
+		failed = errors.Join(failed, rep.write(s.out))
+	}
+	if s.docs != "" {
+		failed = errors.Join(failed, fillDocument(s.docs, rep.tables()))
+	}
+	return failed
+}
+
+func parse(args []string) (s settings, err error) {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	names := flags.String("rows", "", "the rows to measure, separated by commas (default all): "+strings.Join(rowNames(rows()), ", "))
+	flags.IntVar(&s.runs, "runs", 5, "how often to measure each row; the median is the figure")
+	flags.StringVar(&s.dir, "dir", os.TempDir(), "where to put the lock files")
+	flags.StringVar(&s.out, "out", "", "a folder for "+resultsFile+", "+tablesFile+" and the charts")
+	flags.StringVar(&s.docs, "docs", "", "a Markdown file, to fill the tables between its markers")
+	flags.StringVar(&s.from, "from", "", "a "+resultsFile+" to begin with: only what -rows names is measured (default nothing)")
+	flags.BoolVar(&s.json, "json", false, "print JSON, with the values of all runs, instead of Markdown")
+	if err := flags.Parse(args); err != nil {
+		return s, err
+	}
+	if flags.NArg() > 0 || s.runs < 1 {
+		return s, errors.New("usage: bench [-rows NAMES] [-runs N] [-dir DIR] [-out DIR] [-docs FILE] [-from FILE] [-json], with N of at least 1")
+	}
+	if s.from == "" || *names != "" {
+		s.rows, err = choose(rows(), *names)
+	}
+	return s, err
+}
+
+// measureAll measures the chosen rows and adds them to the report.
+func measureAll(ctx context.Context, s settings, rep *report) error {
+	if len(s.rows) == 0 {
+		return nil
+	}
+	dir, err := os.MkdirTemp(s.dir, "portalocker-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-
-	rep := report{Machine: describe(dir)}
+	here := describe(ctx, dir)
+	if s.from != "" && !rep.Machine.same(here) {
+		return fmt.Errorf("%s was measured on another machine, or with other versions: %+v; here: %+v", s.from, rep.Machine, here)
+	}
+	rep.Machine = here
 	var failed []error
-	for _, w := range chosen {
-		r, err := w.do(ctx, dir, *runs, func(format string, args ...any) { fmt.Fprintf(os.Stderr, format, args...) })
-		rep.add(w, r, err)
+	for _, w := range s.rows {
+		version, load := ownVersion(ctx), loadAverage()
+		r, err := w.do(ctx, dir, s.runs, func(format string, args ...any) { fmt.Fprintf(os.Stderr, format, args...) })
+		rep.add(w, r, version, load, err)
 		failed = append(failed, err)
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	if *asJSON {
-		failed = append(failed, rep.json(os.Stdout))
-	} else {
-		failed = append(failed, rep.markdown(os.Stdout))
-	}
 	return errors.Join(failed...)
+}
+
+// The files that -out writes, beside the charts.
+const (
+	resultsFile = "results.json"
+	tablesFile  = "results.md"
+)
+
+// write puts the results, the tables and the charts into a folder.
+func (rep *report) write(folder string) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	var results, tables bytes.Buffer
+	err := errors.Join(rep.json(&results), rep.markdown(&tables))
+	if err != nil {
+		return err
+	}
+	err = errors.Join(
+		os.WriteFile(filepath.Join(folder, resultsFile), results.Bytes(), 0o644),
+		os.WriteFile(filepath.Join(folder, tablesFile), tables.Bytes(), 0o644),
+	)
+	for _, c := range charts() {
+		if !c.drawable(rep) {
+			continue
+		}
+		svg, drawn := c.svg(rep)
+		if drawn == nil {
+			drawn = os.WriteFile(filepath.Join(folder, c.name+".svg"), svg, 0o644)
+		}
+		err = errors.Join(err, drawn)
+	}
+	return err
 }
 
 // choose finds the rows that a list of names asks for; none asks for all.

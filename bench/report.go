@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"slices"
-	"strings"
 )
 
-// report is all that was measured, ready to be printed.
+// report is all that was measured, ready to be printed and drawn.
 type report struct {
 	Machine machine     `json:"machine"`
 	Rows    []rowReport `json:"rows"`
@@ -18,16 +18,23 @@ type report struct {
 type rowReport struct {
 	Name    string         `json:"name"`
 	What    string         `json:"what"`
+	Runs    int            `json:"runs"`
+	Version string         `json:"version"` // of portalocker
+	Load    string         `json:"load"`    // the load averages of 1, 5 and 15 minutes at the start
 	Lines   []lineReport   `json:"lines"`
-	Targets []targetReport `json:"targets"`
+	Targets []targetReport `json:"targets,omitempty"`
+	LeftOut []leftOut      `json:"left_out,omitempty"`
 	Error   string         `json:"error,omitempty"`
 }
 
 type lineReport struct {
 	Who    string    `json:"who"`
 	Figure string    `json:"figure"`
+	Series string    `json:"series,omitempty"` // the figure without its step
+	Of     string    `json:"of,omitempty"`     // what grows
+	Step   int       `json:"step,omitempty"`   // to what it has grown
 	Unit   unit      `json:"unit"`
-	Values []float64 `json:"values"` // one a run
+	Values []float64 `json:"values"` // one a run, or more
 	Median float64   `json:"median"`
 	Min    float64   `json:"min"`
 	Max    float64   `json:"max"`
@@ -44,13 +51,39 @@ type targetReport struct {
 	Met    bool      `json:"met"`
 }
 
-func (rep *report) add(w *row, r *results, err error) {
-	out := rowReport{Name: w.name, What: w.what}
+type leftOut struct {
+	Who string `json:"who"` // "" for all of the row
+	Why string `json:"why"`
+}
+
+// readReport reads what json has written.
+func readReport(path string) (*report, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	rep := &report{}
+	if err := json.Unmarshal(text, rep); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return rep, nil
+}
+
+// add takes in a row that was measured. It replaces an older one of its name.
+func (rep *report) add(w *row, r *results, version, load string, err error) {
+	out := rowReport{Name: w.name, What: w.what, Runs: r.runs, Version: version, Load: load}
 	for _, k := range r.keys {
 		values := r.values[k]
 		line := lineReport{
 			Who: k.who, Figure: k.figure.name, Unit: k.figure.unit,
 			Values: values, Median: median(values), Min: slices.Min(values), Max: slices.Max(values),
+		}
+		for _, s := range w.series {
+			for _, n := range s.steps {
+				if s.at(n) == k.figure {
+					line.Series, line.Of, line.Step = s.name, s.of, n
+				}
+			}
 		}
 		ratio := median(r.ratios(k, key{w.base, k.figure}))
 		if k.who != w.base && !math.IsNaN(ratio) && !math.IsInf(ratio, 0) {
@@ -64,67 +97,59 @@ func (rep *report) add(w *row, r *results, err error) {
 			Values: t.values(r), Result: t.result(r), Met: t.met(r),
 		})
 	}
+	for _, m := range r.leftOut {
+		out.LeftOut = append(out.LeftOut, leftOut{m.who, m.why})
+	}
 	if err != nil {
 		out.Error = err.Error()
 	}
+	rep.put(out)
+}
+
+// put keeps the rows in the order of rows.
+func (rep *report) put(out rowReport) {
+	rep.Rows = slices.DeleteFunc(rep.Rows, func(r rowReport) bool { return r.Name == out.Name })
 	rep.Rows = append(rep.Rows, out)
+	order := rowNames(rows())
+	slices.SortStableFunc(rep.Rows, func(a, b rowReport) int {
+		return slices.Index(order, a.Name) - slices.Index(order, b.Name)
+	})
+}
+
+// row finds a row; nil if it was not measured.
+func (rep *report) row(name string) *rowReport {
+	for i := range rep.Rows {
+		if rep.Rows[i].Name == name {
+			return &rep.Rows[i]
+		}
+	}
+	return nil
+}
+
+// line finds a line; nil if it was not measured.
+func (row *rowReport) line(who string, f figure) *lineReport {
+	for i, line := range row.Lines {
+		if line.Who == who && line.Figure == f.name {
+			return &row.Lines[i]
+		}
+	}
+	return nil
+}
+
+// whos are those that the row has figures of, in the order in which they are in its
+// first run.
+func (row *rowReport) whos() []string {
+	var whos []string
+	for _, line := range row.Lines {
+		if !slices.Contains(whos, line.Who) {
+			whos = append(whos, line.Who)
+		}
+	}
+	return whos
 }
 
 func (rep *report) json(w io.Writer) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(rep)
-}
-
-// markdown prints the machine, the table, and what went wrong.
-func (rep *report) markdown(w io.Writer) error {
-	var b strings.Builder
-	rep.Machine.markdown(&b)
-	b.WriteString("\n| row | who | figure | median | min to max | ÷ portalocker | target | result | met |\n")
-	b.WriteString("| --- | --- | --- | ---: | ---: | ---: | --- | --- | --- |\n")
-	met, all := 0, 0
-	for _, row := range rep.Rows {
-		title := row.What
-		for _, line := range row.Lines {
-			format := line.Unit.format
-			ratio := ""
-			if line.Base != "" {
-				ratio = number.format(line.Ratio) + "x"
-			}
-			cells := []string{title, line.Who, line.Figure, format(line.Median),
-				format(line.Min) + " to " + format(line.Max), ratio, "", "", ""}
-			title = ""
-			for _, t := range row.Targets {
-				if t.Who == line.Who && t.Figure == line.Figure && len(t.Values) > 0 {
-					cells[6], cells[7], cells[8] = t.Target, t.Result, yesNo(t.Met)
-				}
-			}
-			fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | "))
-		}
-		for _, t := range row.Targets {
-			all++
-			if t.Met {
-				met++
-			}
-			if len(t.Values) == 0 { // the others stand in the lines above
-				fmt.Fprintf(&b, "| %s | %s | %s | | | | %s | %s | %s |\n", title, t.Who, t.Figure, t.Target, t.Result, yesNo(t.Met))
-				title = ""
-			}
-		}
-	}
-	fmt.Fprintf(&b, "\n%d of %d targets met.\n", met, all)
-	for _, row := range rep.Rows {
-		if row.Error != "" {
-			fmt.Fprintf(&b, "\nNot complete: %s\n", row.Error)
-		}
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-func yesNo(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "**no**"
 }

@@ -12,10 +12,40 @@ type figure struct {
 	unit unit
 }
 
+// series is a figure that is measured several times, as something grows.
+type series struct {
+	name  string
+	unit  unit
+	of    string // what grows, in the plural
+	steps []int
+}
+
+// at is the figure of one step.
+func (s series) at(n int) figure {
+	return figure{fmt.Sprintf("%s (%s: %s)", s.name, s.of, thousands(n)), s.unit}
+}
+
+// thousands prints a number with commas.
+func thousands(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// missing is the error of a measurement that needs something that is not here. It
+// leaves out one who, or with an empty who all of the row.
+type missing struct{ who, why string }
+
+func (m *missing) Error() string { return m.who + ": " + m.why }
+
 // results are the values of one row: a value for each run, figure and who.
 type results struct {
-	keys   []key // in the order in which they came first
-	values map[key][]float64
+	keys    []key // in the order in which they came first
+	values  map[key][]float64
+	leftOut []missing
+	runs    int // how many there were
 }
 
 type key struct {
@@ -31,6 +61,13 @@ func (r *results) record(who string, f figure, value float64) {
 		r.keys = append(r.keys, k)
 	}
 	r.values[k] = append(r.values[k], value)
+}
+
+// leaveOut remembers what was missing, once.
+func (r *results) leaveOut(m missing) {
+	if !slices.Contains(r.leftOut, m) {
+		r.leftOut = append(r.leftOut, m)
+	}
 }
 
 // ratios are a divided by b within each run, so that a machine that was slow in

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ type row struct {
 	maxRuns int             // 0 for as many as asked for
 	roles   map[string]role // what its children do
 	targets []target
+	series  []series // those of its figures that are measured as something grows
 
 	// measure does one run and records one value, or the same number of values,
 	// for each figure and each who.
@@ -26,7 +28,8 @@ type row struct {
 // rows are all rows, in the order of the table.
 func rows() []*row {
 	return []*row{
-		uncontendedRow(),
+		alsoInPython(uncontendedRow()),
+		commandRow(),
 		handoverRow(),
 		greedyRow(),
 		goroutinesRow(),
@@ -35,6 +38,10 @@ func rows() []*row {
 		idleRow(),
 		slotsRow(),
 		atomicRow(),
+		redisUncontendedRow(),
+		redisContendedRow(),
+		redisWaitersRow(),
+		redisKilledRow(),
 	}
 }
 
@@ -55,12 +62,17 @@ func (r *run) path() string {
 	return filepath.Join(r.dir, fmt.Sprintf("%d.lock", r.files))
 }
 
-// inTurn calls measure for each who. Each run begins with another one, so that
+// inTurn calls measure for each who; one that is missing is left out. Each run begins with another one, so that
 // whatever wears off or builds up during a run hits all alike.
 func (r *run) inTurn(whos []string, measure func(who string) error) error {
 	for i := range whos {
 		who := whos[(i+r.number)%len(whos)]
-		if err := measure(who); err != nil {
+		err := measure(who)
+		if m, ok := errors.AsType[*missing](err); ok {
+			r.leaveOut(missing{who, m.why})
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", who, err)
 		}
 	}
@@ -70,14 +82,22 @@ func (r *run) inTurn(whos []string, measure func(who string) error) error {
 // do measures the row, with lock files in dir.
 func (w *row) do(ctx context.Context, dir string, runs int, progress func(format string, args ...any)) (*results, error) {
 	r := newResults()
+	begin := time.Now()
+	defer func() { progress("%s: took %v\n", w.name, time.Since(begin).Round(time.Second)) }()
 	if w.maxRuns > 0 {
 		runs = min(runs, w.maxRuns)
 	}
 	for i := range runs {
 		progress("%s: run %d of %d\n", w.name, i+1, runs)
-		if err := w.once(ctx, dir, r, i); err != nil {
+		err := w.once(ctx, dir, r, i)
+		if m, ok := errors.AsType[*missing](err); ok {
+			r.leaveOut(*m)
+			return r, nil
+		}
+		if err != nil {
 			return r, fmt.Errorf("%s, run %d: %w", w.name, i+1, err)
 		}
+		r.runs = i + 1
 	}
 	return r, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"slices"
 	"testing"
 )
@@ -13,7 +14,7 @@ func TestRowsAreComplete(t *testing.T) {
 			t.Errorf("two rows are called %s", w.name)
 		}
 		names = append(names, w.name)
-		if w.what == "" || w.measure == nil || len(w.targets) == 0 || len(w.roles) == 0 {
+		if w.what == "" || w.measure == nil || len(w.roles) == 0 {
 			t.Errorf("row %s lacks something: %+v", w.name, w)
 		}
 	}
@@ -30,5 +31,28 @@ func TestChoose(t *testing.T) {
 	}
 	if _, err := choose(all, "uncontended,nonsense"); err == nil {
 		t.Error("an unknown row is not an error")
+	}
+}
+
+// One who is missing does not keep the others from being measured.
+func TestInTurnLeavesOutWhoIsMissing(t *testing.T) {
+	r := &run{results: newResults(), number: 1}
+	var asked []string
+	err := r.inTurn([]string{"a", "b", "c"}, func(who string) error {
+		asked = append(asked, who)
+		if who == "c" {
+			return &missing{why: "gone"}
+		}
+		return nil
+	})
+	if err != nil || !slices.Equal(asked, []string{"b", "c", "a"}) {
+		t.Errorf("asked %v, error %v", asked, err)
+	}
+	if len(r.leftOut) != 1 || r.leftOut[0] != (missing{"c", "gone"}) {
+		t.Errorf("left out: %v", r.leftOut)
+	}
+	broken := errors.New("broken")
+	if err := r.inTurn([]string{"a"}, func(string) error { return broken }); !errors.Is(err, broken) {
+		t.Errorf("the error is %v", err)
 	}
 }
