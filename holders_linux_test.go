@@ -43,7 +43,7 @@ func locked(t *testing.T, specs ...string) (p *testproc.Process, pid int) {
 func blocked(t *testing.T, path string, n int) {
 	t.Helper()
 	inode := fmt.Sprintf(":%d ", inodeOf(t, path))
-	eventually(t, fmt.Sprintf("%d wait for %s", n, path), func() bool {
+	testproc.Await(t, fmt.Sprintf("%d wait for %s", n, path), func() bool {
 		table, err := os.ReadFile("/proc/locks")
 		must(t, err)
 		waits := 0
@@ -192,7 +192,7 @@ func TestHoldersTellsTickets(t *testing.T) {
 	}
 	h.Say("release")
 	h.Expect("ok")
-	eventually(t, "one of the waiters holds, and waits no more", func() bool {
+	testproc.Await(t, "one of the waiters holds, and waits no more", func() bool {
 		holders, err := portalocker.Holders(path)
 		must(t, err)
 		left := slices.Clone(pids)

@@ -95,13 +95,13 @@ func TestHoldersTellsHeirs(t *testing.T) {
 			path := emptyFile(t, "x")
 			p, heir := bequeather(t, mechanism, path)
 			must(t, p.Cmd.Process.Kill())
-			eventually(t, "the heir holds it", func() bool {
+			testproc.Await(t, "the heir holds it", func() bool {
 				rows, err := holdersOf(path)
 				must(t, err)
 				return slices.Equal(rows, []string{holds(heir)})
 			})
 			// An acquisition that fails does not look for heirs, but must not name the dead.
-			eventually(t, "the process is forgotten", func() bool {
+			testproc.Await(t, "the process is forgotten", func() bool {
 				_, err := portalocker.New(path, portalocker.WithTimeout(0), portalocker.WithMechanism(mechanismNamed(mechanism))).Acquire(t.Context())
 				var e *portalocker.LockError
 				return errors.As(err, &e) && errors.Is(err, portalocker.ErrAlreadyLocked) && e.HolderPID == 0

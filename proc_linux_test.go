@@ -9,21 +9,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
-)
 
-// eventually waits for something that another process is about to do, and for
-// which there is nothing to wait on but to look again.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(time.Minute); !done(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatalf("it does not happen: %s", what)
-		}
-	}
-}
+	"github.com/portalocker/portalocker/internal/testproc"
+)
 
 func inodeOf(t *testing.T, path string) uint64 {
 	t.Helper()
@@ -38,7 +26,7 @@ func inodeOf(t *testing.T, path string) uint64 {
 func queued(t *testing.T, path string, n int) {
 	t.Helper()
 	inode := fmt.Sprintf(":%d", inodeOf(t, path))
-	eventually(t, fmt.Sprintf("%d tickets on %s", n, path), func() bool {
+	testproc.Await(t, fmt.Sprintf("%d tickets on %s", n, path), func() bool {
 		locks, err := os.ReadFile("/proc/locks")
 		if err != nil {
 			t.Fatal(err)
@@ -61,7 +49,7 @@ func queued(t *testing.T, path string, n int) {
 func watching(t *testing.T, pid int, path string) {
 	t.Helper()
 	inode := []byte(fmt.Sprintf(" ino:%x ", inodeOf(t, path)))
-	eventually(t, fmt.Sprintf("process %d watches %s", pid, path), func() bool {
+	testproc.Await(t, fmt.Sprintf("process %d watches %s", pid, path), func() bool {
 		infos, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid))
 		for _, name := range infos {
 			info, _ := os.ReadFile(name)

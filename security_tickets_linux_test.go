@@ -127,7 +127,7 @@ func TestHostileBells(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	ringing := attacker(t, "ring", strconv.FormatUint(seed, 10))
-	eventually(t, "all bells were rung, so that all have come to the front", func() bool { return len(bells()) == 0 })
+	testproc.Await(t, "all bells were rung, so that all have come to the front", func() bool { return len(bells()) == 0 })
 	queued(t, path, waiters)
 	holding.Say("release")
 	holding.Expect("ok")
@@ -147,7 +147,7 @@ func TestHostileBells(t *testing.T) {
 // first waits for the first of some processes to say "ok".
 func first(t *testing.T, all []*testproc.Process) (winner *testproc.Process) {
 	t.Helper()
-	eventually(t, "one of them gets the lock", func() bool {
+	testproc.Await(t, "one of them gets the lock", func() bool {
 		for _, p := range all {
 			select {
 			case line := <-p.Lines():

@@ -4,12 +4,12 @@ package interop
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/portalocker/portalocker"
 	"github.com/portalocker/portalocker/internal/testproc"
@@ -191,21 +191,19 @@ func (m *meeting) waits(t *testing.T, p *testproc.Process) {
 // untilBlocked waits until the system lets a process wait for the lock on a file.
 func untilBlocked(t *testing.T, p *testproc.Process, path string) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; {
+	pid := p.Cmd.Process.Pid
+	testproc.AwaitNil(t, fmt.Sprintf("process %d waits", pid), func() error {
 		holders, err := portalocker.Holders(path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, h := range holders {
-			if h.Waiting && h.PID == p.Cmd.Process.Pid {
-				return
+			if h.Waiting && h.PID == pid {
+				return nil
 			}
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("process %d does not wait: %v", p.Cmd.Process.Pid, holders)
-		}
-		runtime.Gosched()
-	}
+		return fmt.Errorf("the holders are %v", holders)
+	})
 }
 
 // ask says a command and expects the answer at once.

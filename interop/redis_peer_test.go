@@ -110,7 +110,7 @@ func (m *channelMeeting) waits(t *testing.T, p *testproc.Process) {
 	t.Helper()
 	before := m.subscriptions(t)
 	p.Say("wait 60")
-	m.await(t, "the waiter comes to the channel", func() bool { return m.subscriptions(t) > before })
+	testproc.Await(t, "the waiter comes to the channel", func() bool { return m.subscriptions(t) > before })
 }
 
 // subscriptions is how many SUBSCRIBE commands the server has seen.
@@ -131,7 +131,7 @@ func (m *channelMeeting) subscriptions(t *testing.T) int {
 // present waits until so many are on the channel.
 func (m *channelMeeting) present(t *testing.T, want int64) {
 	t.Helper()
-	m.await(t, fmt.Sprintf("%d are on the channel", want), func() bool {
+	testproc.Await(t, fmt.Sprintf("%d are on the channel", want), func() bool {
 		n, err := m.server.Client().PubSubNumSub(t.Context(), channelName).Result()
 		if err != nil {
 			t.Fatal(err)
@@ -146,13 +146,13 @@ func (m *channelMeeting) present(t *testing.T, want int64) {
 func (m *channelMeeting) stays(t *testing.T, want int) {
 	t.Helper()
 	const probes = 4
-	m.await(t, "the writer stays on the channel", func() bool {
+	testproc.Await(t, "the writer stays on the channel", func() bool {
 		there := m.connections()
 		if len(there) != want {
 			return false
 		}
 		before := m.subscriptions(t)
-		m.await(t, "the writer probes", func() bool { return m.subscriptions(t) >= before+probes })
+		testproc.Await(t, "the writer probes", func() bool { return m.subscriptions(t) >= before+probes })
 		return slices.Equal(there, m.connections())
 	})
 }
@@ -167,15 +167,6 @@ func (m *channelMeeting) connections() (ids []string) {
 	}
 	slices.Sort(ids)
 	return ids
-}
-
-func (*channelMeeting) await(t *testing.T, what string, so func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !so(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-	}
 }
 
 // isHeld tries the lock in the process of the test itself.

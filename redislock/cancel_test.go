@@ -14,6 +14,7 @@ import (
 
 	"github.com/portalocker/portalocker"
 	"github.com/portalocker/portalocker/internal/redistest"
+	"github.com/portalocker/portalocker/internal/testproc"
 	"github.com/portalocker/portalocker/redislock"
 )
 
@@ -71,7 +72,7 @@ func TestCancelAtRandom(t *testing.T) { // not parallel, for the goroutines
 	}
 	free := newClientOf(t, rdb)
 	release(t, acquire(t, free.NewLock("x"))) // though all are still there
-	await(t, "nobody waits, and nobody holds", func() bool {
+	testproc.Await(t, "nobody waits, and nobody holds", func() bool {
 		s := status(t, free, "x")
 		return s.Waiting == 0 && len(s.Owners) == 0
 	})
@@ -88,7 +89,7 @@ func TestCancelAtRandom(t *testing.T) { // not parallel, for the goroutines
 	if d := rdb.TTL(t.Context(), fenceKey("x")).Val(); d <= 0 {
 		t.Errorf("the fence stays for ever: %v", d)
 	}
-	await(t, "the connections are closed", func() bool { return connections(t, rdb) <= links })
+	testproc.Await(t, "the connections are closed", func() bool { return connections(t, rdb) <= links })
 	if err := goleak.Find(others); err != nil {
 		t.Error(err)
 	}
@@ -116,7 +117,7 @@ func TestCancelInFlight(t *testing.T) {
 	time.AfterFunc(20*time.Millisecond, cancel)
 	_, err := c.NewLock("x").Acquire(ctx)
 	is(t, err, context.Canceled, redislock.ErrUnavailable) // nobody has said that it is locked
-	await(t, "it is granted after all", func() bool {
+	testproc.Await(t, "it is granted after all", func() bool {
 		fence, err := rdb.Get(t.Context(), fenceKey("x")).Int64()
 		must(t, err)
 		return fence > before.Fence()
@@ -144,7 +145,7 @@ func TestLateArrival(t *testing.T) {
 	_, err := c.NewLock("x").Acquire(ctx)
 	is(t, err, context.DeadlineExceeded, redislock.ErrUnavailable)
 	proxy.Delay(0)
-	await(t, "the request arrives", func() bool { return calls(t, rdb, "exists") > arrived })
+	testproc.Await(t, "the request arrives", func() bool { return calls(t, rdb, "exists") > arrived })
 	if n := rdb.HLen(t.Context(), redislock.KeysOf("x")[0]).Val(); n != 0 {
 		t.Error("it was granted to one who has gone")
 	}
@@ -166,7 +167,7 @@ func TestCancelLinkLost(t *testing.T) {
 		_, err := c.NewLock("x", forever, handOverOnly).Acquire(ctx)
 		came <- err
 	}()
-	await(t, "it waits", func() bool { return c.Answered() == 1 })
+	testproc.Await(t, "it waits", func() bool { return c.Answered() == 1 })
 	proxy.HalfOpen()
 	cancel()
 	err := get(t, came)
@@ -193,13 +194,13 @@ func TestTimeoutInFlight(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	await(t, "those are gone", func() bool { return c.Answered() == 0 }) // they are taken back in the background
+	testproc.Await(t, "those are gone", func() bool { return c.Answered() == 0 }) // they are taken back in the background
 	came := make(chan error, 1)
 	go func() {
 		_, err := c.NewLock("x", redislock.WithTimeout(2*time.Second), redislock.WithCheckInterval(time.Millisecond)).Acquire(context.Background())
 		came <- err
 	}()
-	await(t, "it waits", func() bool { return c.Answered() == 1 })
+	testproc.Await(t, "it waits", func() bool { return c.Answered() == 1 })
 	proxy.HalfOpen() // the server has longer than the timeout for its answer
 	is(t, get(t, came), portalocker.ErrAlreadyLocked)
 	proxy.Cut() // so that Close need not wait for an answer

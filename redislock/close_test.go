@@ -6,6 +6,7 @@ import (
 
 	"github.com/portalocker/portalocker"
 	"github.com/portalocker/portalocker/internal/redistest"
+	"github.com/portalocker/portalocker/internal/testproc"
 	"github.com/portalocker/portalocker/redislock"
 )
 
@@ -65,7 +66,7 @@ func TestCloseWhileAcquiring(t *testing.T) {
 					_ = l.Release(t.Context())
 				}
 			}()
-			await(t, "it has begun", func() bool { return len(keysBut(t, rdb)) > 1 })
+			testproc.Await(t, "it has begun", func() bool { return len(keysBut(t, rdb)) > 1 })
 			must(t, c.Close())
 			is(t, get(t, came).err, redislock.ErrClosed)
 			release(t, acquire(t, other.NewLock("x"), tryOnce))
@@ -91,7 +92,7 @@ func TestCloseInFlight(t *testing.T) {
 			l, err := c.NewLock("x").Acquire(t.Context())
 			came <- result{l, err}
 		}()
-		await(t, "it is granted", func() bool {
+		testproc.Await(t, "it is granted", func() bool {
 			fence, err := rdb.Get(t.Context(), fenceKey("x")).Int64()
 			must(t, err)
 			return fence > before.Fence()

@@ -83,7 +83,7 @@ func TestHolderKilled(t *testing.T) {
 		p.Say("acquire x")
 		holds(t, p)
 		p.Kill()
-		await(t, "one try is enough where nobody waits", func() bool {
+		testproc.Await(t, "one try is enough where nobody waits", func() bool {
 			l, err := c.NewLock("x").Acquire(t.Context(), tryOnce)
 			if err == nil {
 				release(t, l)
@@ -104,7 +104,7 @@ func TestWaitersKilled(t *testing.T) {
 			p := startLocker(t, addr, time.Hour, redislock.Connected)
 			before := status(t, c, "x").Waiting
 			p.Say("acquire x")
-			await(t, "the process waits", func() bool { return status(t, c, "x").Waiting > before })
+			testproc.Await(t, "the process waits", func() bool { return status(t, c, "x").Waiting > before })
 			dead = append(dead, p)
 		}
 		enqueue()
@@ -114,7 +114,7 @@ func TestWaitersKilled(t *testing.T) {
 		for _, p := range dead {
 			p.Kill()
 		}
-		await(t, "the dead are not told of", func() bool { return status(t, c, "x").Waiting == 2 })
+		testproc.Await(t, "the dead are not told of", func() bool { return status(t, c, "x").Waiting == 2 })
 		release(t, held)
 		l := leaseOf(t, second) // by hand-over: nobody looks at the clock
 		release(t, l)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/portalocker/portalocker/internal/redistest"
+	"github.com/portalocker/portalocker/internal/testproc"
 	"github.com/portalocker/portalocker/redislock"
 )
 
@@ -39,7 +40,7 @@ func TestLinkCut(t *testing.T) {
 		}
 		waiting := queueUp(t, a, "x", a.NewLock("x"), forever, handOverOnly) // by a new session
 		proxy.Cut()                                                          // which takes that one with it, too
-		await(t, "it waits again", func() bool { return status(t, b, "x").Waiting == 1 })
+		testproc.Await(t, "it waits again", func() bool { return status(t, b, "x").Waiting == 1 })
 		release(t, l)
 		release(t, leaseOf(t, waiting))
 	})
@@ -62,7 +63,7 @@ func TestLogger(t *testing.T) {
 		held := acquire(t, c.NewLock("x"))
 		proxy.Cut()
 		isLost(t, held)
-		await(t, "a warning", func() bool { return text.count("level=WARN") == 1 })
+		testproc.Await(t, "a warning", func() bool { return text.count("level=WARN") == 1 })
 		if text.count("locks=1") != 1 {
 			t.Errorf("lost: %s", text.String())
 		}
@@ -208,7 +209,7 @@ func TestLeaseOnlySubscriptionHalfOpen(t *testing.T) {
 		lease, err := a.NewLock("x").Acquire(t.Context(), forever, handOverOnly)
 		waiting <- result{lease, err}
 	}()
-	await(t, "a waiter that knows", func() bool { return status(t, b, "x").Waiting == 1 && a.Answered() == 1 })
+	testproc.Await(t, "a waiter that knows", func() bool { return status(t, b, "x").Waiting == 1 && a.Answered() == 1 })
 	proxy.HalfOpen()
 	proxy.Heal() // for new connections: the commands go on, the subscription hangs
 	release(t, theirs)

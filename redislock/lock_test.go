@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/portalocker/portalocker"
+	"github.com/portalocker/portalocker/internal/testproc"
 	"github.com/portalocker/portalocker/redislock"
 )
 
@@ -123,7 +124,7 @@ func TestContextEnds(t *testing.T) {
 			_, err := b.NewLock("x", forever).Acquire(ctx)
 			came <- err
 		}()
-		await(t, "it waits", func() bool { return b.Answered() == 1 })
+		testproc.Await(t, "it waits", func() bool { return b.Answered() == 1 })
 		cancel(why)
 		err := get(t, came)
 		is(t, err, portalocker.ErrAlreadyLocked, context.Canceled, why)

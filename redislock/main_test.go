@@ -137,7 +137,7 @@ func queueUp(t testing.TB, c *redislock.Client, name string, l locker, opts ...r
 		lease, err := l.Acquire(t.Context(), opts...)
 		came <- result{lease, err}
 	}()
-	await(t, "a waiter more", func() bool { return status(t, c, name).Waiting > waiting && c.Answered() > answered })
+	testproc.Await(t, "a waiter more", func() bool { return status(t, c, name).Waiting > waiting && c.Answered() > answered })
 	return came
 }
 
@@ -170,16 +170,6 @@ func leaseOf(t testing.TB, c <-chan result) *redislock.Lease {
 		t.Fatal(r.err)
 	}
 	return r.lease
-}
-
-// await asks until something is so.
-func await(t testing.TB, what string, so func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !so(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-	}
 }
 
 // keysBut lists the keys of a server, less those that are named.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/portalocker/portalocker"
 	"github.com/portalocker/portalocker/internal/redistest"
+	"github.com/portalocker/portalocker/internal/testproc"
 	"github.com/portalocker/portalocker/redislock"
 )
 
@@ -168,7 +169,7 @@ func commandsPerHandOver(t *testing.T, s *redistest.Server, waiters int) float64
 			came <- result{l, err}
 		}()
 	}
-	await(t, "all wait", func() bool { return status(t, clients[0], name).Waiting == waiters })
+	testproc.Await(t, "all wait", func() bool { return status(t, clients[0], name).Waiting == waiters })
 	rdb := newRedis(t, s.Addr())
 	before := commands(t, rdb)
 	for range waiters {

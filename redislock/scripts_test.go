@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/portalocker/portalocker/internal/redistest"
+	"github.com/portalocker/portalocker/internal/testproc"
 	"github.com/portalocker/portalocker/redislock"
 )
 
@@ -164,7 +165,7 @@ func TestFencesGrow(t *testing.T) {
 	turn := func(after string) {
 		t.Helper()
 		var l *redislock.Lease
-		await(t, "locks work "+after, func() bool {
+		testproc.Await(t, "locks work "+after, func() bool {
 			var err error
 			l, err = c.NewLock("x").Acquire(t.Context())
 			return err == nil
@@ -239,7 +240,7 @@ func TestIdleSession(t *testing.T) {
 		c := newClient(t, addr, redislock.WithLeaseTTL(ttl), redislock.WithIdleAfter(time.Millisecond))
 		for range 2 {
 			release(t, acquire(t, c.NewLock("x")))
-			await(t, "the session is closed", func() bool {
+			testproc.Await(t, "the session is closed", func() bool {
 				channels, err := rdb.PubSubChannels(t.Context(), "*").Result()
 				must(t, err)
 				return len(channels) == 0 && len(keysBut(t, rdb, fenceKey("x"))) == 0

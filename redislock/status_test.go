@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/portalocker/portalocker/internal/redistest"
+	"github.com/portalocker/portalocker/internal/testproc"
 	"github.com/portalocker/portalocker/redislock"
 )
 
@@ -71,7 +72,7 @@ func TestForeignPeers(t *testing.T) {
 		}
 		release(t, acquire(t, c.NewLock("y"), tryOnce))
 		must(t, python.Close())
-		await(t, "the channel is free", func() bool { return status(t, c, "x").Foreign == 0 })
+		testproc.Await(t, "the channel is free", func() bool { return status(t, c, "x").Foreign == 0 })
 		release(t, acquire(t, c.NewLock("x"), tryOnce))
 	})
 }
@@ -108,12 +109,12 @@ func TestCheck(t *testing.T) {
 	s.Do("CONFIG", "SET", "maxmemory-policy", "noeviction")
 
 	replica := redistest.Start(t, "--replicaof", strings.ReplaceAll(s.Addr(), ":", " "))
-	await(t, "the master has a replica", func() bool { return strings.Contains(info(t, s, "replication"), "connected_slaves:1") })
+	testproc.Await(t, "the master has a replica", func() bool { return strings.Contains(info(t, s, "replication"), "connected_slaves:1") })
 	if found := check(c); len(found) != 1 || found[0].Fatal || found[0].Subject != "min-replicas-to-write" {
 		t.Errorf("a master that does not insist on its replica: %v", found)
 	}
 	s.Do("CONFIG", "SET", "min-replicas-to-write", "1")
-	await(t, "a master that does, and whose replica has said so, is fine", func() bool { return len(check(c)) == 0 })
+	testproc.Await(t, "a master that does, and whose replica has said so, is fine", func() bool { return len(check(c)) == 0 })
 	found := check(newClient(t, replica.Addr()))
 	if len(found) == 0 || !found[0].Fatal || found[0].Subject != "role" || !strings.Contains(found[0].Message, s.Addr()) {
 		t.Errorf("a replica: %v", found)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/portalocker/portalocker"
 	"github.com/portalocker/portalocker/internal/redistest"
+	"github.com/portalocker/portalocker/internal/testproc"
 	"github.com/portalocker/portalocker/redislock"
 )
 
@@ -20,7 +21,7 @@ func TestReplicaAck(t *testing.T) {
 	t.Parallel()
 	master := redistest.Start(t)
 	replica := redistest.Start(t, "--replicaof", strings.ReplaceAll(master.Addr(), ":", " "))
-	await(t, "the replica follows", func() bool { return strings.Contains(info(t, replica, "replication"), "master_link_status:up") })
+	testproc.Await(t, "the replica follows", func() bool { return strings.Contains(info(t, replica, "replication"), "master_link_status:up") })
 	c := newClient(t, master.Addr(), redislock.WithReplicaAck(1, time.Minute))
 	l := acquire(t, c.NewLock("x"))
 	if n := replica.Do("HLEN", redislock.KeysOf("x")[0]); n != int64(1) {
@@ -41,10 +42,10 @@ func TestReplicaAck(t *testing.T) {
 		_, err := c.NewLock("x").Acquire(ctx) // would wait for a minute
 		came <- err
 	}()
-	await(t, "it is granted", func() bool { return len(status(t, c, "x").Owners) == 1 })
+	testproc.Await(t, "it is granted", func() bool { return len(status(t, c, "x").Owners) == 1 })
 	cancel(errWhy)
 	is(t, get(t, came), errWhy)
-	await(t, "it is given back", func() bool { return len(status(t, c, "x").Owners) == 0 })
+	testproc.Await(t, "it is given back", func() bool { return len(status(t, c, "x").Owners) == 0 })
 	replica.Continue()
 	release(t, acquire(t, c.NewLock("x")))
 }
@@ -101,7 +102,7 @@ func TestCluster(t *testing.T) {
 		}
 	}
 	cluster.AwaitOK()
-	await(t, "locks work there again", func() bool {
+	testproc.Await(t, "locks work there again", func() bool {
 		l, err := b.NewLock("name 0").Acquire(t.Context())
 		if err == nil {
 			release(t, l)
@@ -155,7 +156,7 @@ func TestSentinelFailover(t *testing.T) {
 	isTrouble(t, err, s.Master().Addr(), "is it running")
 	s.AwaitFailover()
 	after := newClientOf(t, s.Client())
-	await(t, "locks work again", func() bool {
+	testproc.Await(t, "locks work again", func() bool {
 		l, err := after.NewLock("x").Acquire(t.Context())
 		if err != nil {
 			is(t, err, redislock.ErrUnavailable)
@@ -167,7 +168,7 @@ func TestSentinelFailover(t *testing.T) {
 		release(t, l)
 		return true
 	})
-	await(t, "also for the old client, which wants a replica", func() bool {
+	testproc.Await(t, "also for the old client, which wants a replica", func() bool {
 		_, err := c.NewLock("x").Acquire(t.Context(), redislock.WithTimeout(100*time.Millisecond))
 		return err != nil && !errors.Is(err, portalocker.ErrAlreadyLocked) && strings.Contains(err.Error(), s.Replica().Addr())
 	})

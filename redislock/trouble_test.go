@@ -12,6 +12,7 @@ import (
 
 	"github.com/portalocker/portalocker"
 	"github.com/portalocker/portalocker/internal/redistest"
+	"github.com/portalocker/portalocker/internal/testproc"
 	"github.com/portalocker/portalocker/redislock"
 )
 
@@ -98,7 +99,7 @@ func TestGone(t *testing.T) {
 		isTrouble(t, get(t, waiting).err, s.Addr(), "is it running")
 	}
 	s.Restart() // empty
-	await(t, "locks work again", func() bool {
+	testproc.Await(t, "locks work again", func() bool {
 		l, err := a.NewLock("x").Acquire(t.Context())
 		if err != nil {
 			isTrouble(t, err, s.Addr(), "is it running") // go-redis tries again once a second only
@@ -127,7 +128,7 @@ func TestGoneLeaseOnly(t *testing.T) {
 		_, err := c.NewLock("x", forever).Acquire(ctx)
 		came <- err
 	}()
-	await(t, "both wait", func() bool { return c.Answered() == 2 })
+	testproc.Await(t, "both wait", func() bool { return c.Answered() == 2 })
 	s.Kill()
 	isTrouble(t, get(t, waiting).err, s.Addr(), "is it running")
 	cancel()
@@ -152,7 +153,7 @@ func TestSilentInMidWait(t *testing.T) {
 	isLost(t, held)
 	isTrouble(t, get(t, waiting).err, s.Addr(), "does not answer")
 	s.Continue()
-	await(t, "locks work again", func() bool {
+	testproc.Await(t, "locks work again", func() bool {
 		l, err := c.NewLock("x").Acquire(t.Context())
 		if err == nil {
 			release(t, l)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/portalocker/portalocker/internal/testproc"
 )
 
 // listed is what "portalocker ls --json" writes.
@@ -30,17 +32,15 @@ func listed(t *testing.T, paths ...string) []lockJSON {
 }
 
 // listedOnce lists a path as soon as it has n locks.
-func listedOnce(t *testing.T, path string, n int) []lockJSON {
+func listedOnce(t *testing.T, path string, n int) (locks []lockJSON) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); ; {
-		locks := listed(t, path)
-		if len(locks) == n {
-			return locks
+	testproc.AwaitNil(t, fmt.Sprintf("%s has %d locks", path, n), func() error {
+		if locks = listed(t, path); len(locks) != n {
+			return fmt.Errorf("got %+v", locks)
 		}
-		if time.Now().After(end) {
-			t.Fatalf("got %+v, want %d locks", locks, n)
-		}
-	}
+		return nil
+	})
+	return locks
 }
 
 func TestLsListsHolderAndWaiters(t *testing.T) {

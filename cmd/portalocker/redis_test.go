@@ -195,15 +195,13 @@ func TestRedisLsAndStatus(t *testing.T) {
 	waiter := start(t, underRedis(s.URL(), "--verbose", "--slots", "1", name, "--", self, "@hold")...)
 	waiter.expect(waiter.err, "portalocker: acquire ") // asks once more, to wait from then on
 	var locks []redisLockJSON
-	for deadline := time.Now().Add(patience); len(locks) != 1 || locks[0].Waiting != 1; {
-		if time.Now().After(deadline) {
-			t.Fatal("nobody waits")
-		}
+	testproc.Await(t, "somebody waits", func() bool {
 		r := try(t, "redis", "ls", "--json")
 		if err := json.Unmarshal([]byte(r.out), &locks); err != nil {
 			t.Fatalf("%+v: %v", r, err)
 		}
-	}
+		return len(locks) == 1 && locks[0].Waiting == 1
+	})
 	host, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)

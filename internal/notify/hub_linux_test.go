@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/portalocker/portalocker/internal/testproc"
 )
 
 // event is one of the kernel's, as inotify(7) lays it out.
@@ -98,11 +100,11 @@ func wait(t *testing.T, until time.Time) *waiting {
 		watch.Close()
 		_ = f.Close()
 	})
-	for settled := false; !settled; time.Sleep(time.Millisecond) {
+	testproc.Await(t, "it leads or follows", func() bool {
 		process.mu.Lock()
-		settled = process.leader == watch || watch.following || len(w.hinted) > 0
-		process.mu.Unlock()
-	}
+		defer process.mu.Unlock()
+		return process.leader == watch || watch.following || len(w.hinted) > 0
+	})
 	return w
 }
 

@@ -89,7 +89,7 @@ func TestBlockIsInterrupted(t *testing.T) {
 			must(t, oslock.Try(f.Fd(), m, oslock.Exclusive))
 			other := testproc.Start(t, "interrupted", m.String(), path)
 			for range 20 {
-				eventually(t, "the process waits again", func() bool { return waiters(t, f) > 0 || len(other.Lines()) > 0 })
+				testproc.Await(t, "the process waits again", func() bool { return waiters(t, f) > 0 || len(other.Lines()) > 0 })
 				other.Say("signal")
 				other.Expect("interrupted")
 			}

@@ -6,11 +6,11 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/portalocker/portalocker/internal/oslock"
+	"github.com/portalocker/portalocker/internal/testproc"
 )
 
 // waitsInKernel returns when somebody waits in the kernel for the file's lock. A
@@ -20,7 +20,7 @@ func waitsInKernel(t *testing.T, m oslock.Mechanism, f *os.File) {
 	if m == oslock.POSIX {
 		return
 	}
-	eventually(t, "somebody waits in the kernel", func() bool { return waiters(t, f) > 0 })
+	testproc.Await(t, "somebody waits in the kernel", func() bool { return waiters(t, f) > 0 })
 }
 
 // waiters counts those that wait for a lock on the file, by /proc/locks: see
@@ -91,16 +91,5 @@ func TestPOSIXLeaksNoDescriptor(t *testing.T) {
 	must(t, oslock.Close(holder))
 	if n := count(); n != 0 {
 		t.Errorf("%d descriptors are left", n)
-	}
-}
-
-// eventually waits for what no event tells of, up to a limit that only a hang
-// meets.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("it never came that %s", what)
-		}
 	}
 }

@@ -37,7 +37,7 @@ func TestServerEndsWithTheTestBinary(t *testing.T) {
 	if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("its test binary is dead, and the server's client sees %v, not an end", err)
 	}
-	await(t, "the server's port is closed", func() bool {
+	testproc.Await(t, "the server's port is closed", func() bool {
 		c, err := net.Dial("tcp", addr)
 		if err == nil {
 			_ = c.Close()
@@ -55,7 +55,7 @@ func TestServerOutlivesTheThreadThatStartedIt(t *testing.T) {
 	if s == nil {
 		return // skipped
 	}
-	await(t, "the thread has ended", func() bool {
+	testproc.Await(t, "the thread has ended", func() bool {
 		_, err := os.Stat(fmt.Sprintf("/proc/self/task/%d", thread))
 		return err != nil
 	})

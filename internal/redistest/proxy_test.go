@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/portalocker/portalocker/internal/redistest"
+	"github.com/portalocker/portalocker/internal/testproc"
 )
 
 func TestProxyPasses(t *testing.T) {
@@ -26,7 +27,7 @@ func TestProxyPasses(t *testing.T) {
 	if len(got) != size {
 		t.Errorf("%d bytes came back of %d", len(got), size)
 	}
-	await(t, "the proxy has closed the connection", func() bool { return p.Connections() == 0 })
+	testproc.Await(t, "the proxy has closed the connection", func() bool { return p.Connections() == 0 })
 }
 
 func TestProxyCut(t *testing.T) {
@@ -106,7 +107,7 @@ func TestProxyHalfOpen(t *testing.T) {
 		t.Errorf("%d connections, not 4", n)
 	}
 	p.Cut()
-	await(t, "the server has lost its clients", func() bool { return clients() == "1" })
+	testproc.Await(t, "the server has lost its clients", func() bool { return clients() == "1" })
 }
 
 // TestProxyHalfOpenWhileBlocked: HalfOpen returns though a write waits for its

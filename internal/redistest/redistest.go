@@ -281,21 +281,10 @@ func (s *Server) expect(field, want string, command ...any) error {
 	return fmt.Errorf("%v has no %s", command, field)
 }
 
-// await asks until the server does what it must do. There is nothing to wait
-// on at another program's state, so it asks often.
+// await asks until the server does what it must do.
 func (s *Server) await(what string, check func() error) {
 	s.t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			s.t.Fatalf("the redis-server at %s does not %s: %v", s.Addr(), what, err)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	testproc.AwaitNil(s.t, fmt.Sprintf("%s (the redis-server at %s)", what, s.Addr()), check)
 }
 
 func (s *Server) must(err error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/portalocker/portalocker/internal/redistest"
+	"github.com/portalocker/portalocker/internal/testproc"
 )
 
 func TestServer(t *testing.T) {
@@ -119,7 +120,7 @@ func TestReplicaForgets(t *testing.T) {
 	master := redistest.Start(t)
 	master.Do("SET", "k", "v")
 	replica := redistest.Start(t, "--replicaof "+strings.Replace(master.Addr(), ":", " ", 1))
-	await(t, "the replica has the key", func() bool { return replica.Do("DBSIZE") == int64(1) })
+	testproc.Await(t, "the replica has the key", func() bool { return replica.Do("DBSIZE") == int64(1) })
 	replica.Restart("--replicaof no one")
 	if n := replica.Do("DBSIZE"); n != int64(0) {
 		t.Errorf("%v keys after a restart", n)

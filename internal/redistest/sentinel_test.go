@@ -6,6 +6,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/portalocker/portalocker/internal/redistest"
+	"github.com/portalocker/portalocker/internal/testproc"
 )
 
 func TestSentinelFailover(t *testing.T) {
@@ -23,7 +24,7 @@ func TestSentinelFailover(t *testing.T) {
 	s.Master().Kill()
 	s.AwaitFailover()
 	for _, c := range []*redis.Client{s.Client(), fromURL} {
-		await(t, "the client reaches the new master", func() bool {
+		testproc.Await(t, "the client reaches the new master", func() bool {
 			return c.Set(t.Context(), "after", "1", 0).Err() == nil
 		})
 	}

@@ -162,16 +162,6 @@ func awaitElected(t *testing.T, s *redistest.Server) {
 	t.Error("never: somebody is elected")
 }
 
-// await asks until something is so.
-func await(t *testing.T, what string, so func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !so(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-	}
-}
-
 // within fails unless the channel is closed, or gives something, some time.
 func within[T any](t *testing.T, what string, c <-chan T) T {
 	t.Helper()

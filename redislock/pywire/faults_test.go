@@ -15,6 +15,7 @@ import (
 
 	"github.com/portalocker/portalocker"
 	"github.com/portalocker/portalocker/internal/redistest"
+	"github.com/portalocker/portalocker/internal/testproc"
 	"github.com/portalocker/portalocker/redislock"
 	"github.com/portalocker/portalocker/redislock/pywire"
 )
@@ -257,7 +258,7 @@ func TestLost(t *testing.T) {
 			t.Errorf("%s: the release says %v", name, err)
 		}
 		if !c.dead { // the far ends of dead links stay
-			await(t, name+": it leaves nothing", func() bool { return p.Connections() == 0 })
+			testproc.Await(t, name+": it leaves nothing", func() bool { return p.Connections() == 0 })
 			if subscribers(t, s) != 0 {
 				t.Errorf("%s: it has subscribed again", name)
 			}

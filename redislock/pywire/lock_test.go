@@ -14,6 +14,7 @@ import (
 
 	"github.com/portalocker/portalocker"
 	"github.com/portalocker/portalocker/internal/redistest"
+	"github.com/portalocker/portalocker/internal/testproc"
 	"github.com/portalocker/portalocker/redislock"
 	"github.com/portalocker/portalocker/redislock/pywire"
 )
@@ -260,7 +261,7 @@ func TestCancelled(t *testing.T) {
 		cancel(nil)
 	}
 	must(t, held.Release(t.Context()))
-	await(t, "all connections are gone", func() bool {
+	testproc.Await(t, "all connections are gone", func() bool {
 		return !strings.Contains(s.Do("CLIENT", "LIST").(string), "sub=1") && subscribers(t, s) == 0
 	})
 	n := strings.Count(s.Do("CLIENT", "LIST").(string), "\n")

@@ -70,7 +70,7 @@ func waiting(t *testing.T, s *redistest.Server, opts ...pywire.Option) <-chan *p
 		}
 		got <- lease
 	}()
-	await(t, "one more tries", func() bool { return subscribed(t, s) > before })
+	testproc.Await(t, "one more tries", func() bool { return subscribed(t, s) > before })
 	return got
 }
 
