@@ -54,10 +54,12 @@ func FuzzEntry(f *testing.F) {
 		} else if p != (Peer{}) {
 			t.Errorf("%q makes %+v, and is none", text, p)
 		}
-		for _, p := range parsePeers([]any{host, text, text}) {
-			if p.ID != host {
-				t.Errorf("%+v is not %q", p, host)
-			}
+		peers, err := parsePeers([]any{host, text})
+		switch p, ok := parseEntry(text); {
+		case !ok && (err == nil || len(peers) > 0):
+			t.Errorf("%q makes %+v, and no error", text, peers)
+		case ok && (err != nil || len(peers) != 1 || peers[0].ID != host):
+			t.Errorf("%q makes %+v of %q, not %+v (%v)", text, peers, host, p, err)
 		}
 		if host == "" {
 			return // never written; see New
@@ -95,6 +97,35 @@ func FuzzAnswer(f *testing.F) {
 			if len(reply) == 0 || said.state != reply[0] {
 				t.Errorf("%q is taken for %+v", reply, said)
 			}
+		}
+	})
+}
+
+// FuzzStatus: a reply of the status script, or of a server that is none, makes a Status
+// that has all of it, or an error of one line.
+func FuzzStatus(f *testing.F) {
+	const entry = "17 1700000000000000 exclusive 1 portalocker:session:x 4242 host"
+	for _, seed := range [][2]string{{"17", entry}, {"", entry}, {"x", entry}, {"17", ""}, {"\x1b[31m\n", "a\nb"}} {
+		for length := range uint8(6) {
+			f.Add(seed[0], seed[1], length, uint8(0), int64(1))
+		}
+		for change := range uint8(20) {
+			f.Add(seed[0], seed[1], uint8(5), change, int64(-1))
+		}
+	}
+	f.Fuzz(func(t *testing.T, fence, entry string, length, change uint8, number int64) {
+		reply := []any{fence, []any{"a", entry}, number, []any{"b", entry, "c", entry}, number}
+		// One of the five is of another type, or none is.
+		if at := int(change) / 4; at < len(reply) {
+			reply[at] = []any{nil, number, []any{entry}, map[any]any{"a": entry}}[change%4]
+		}
+		reply = reply[:min(int(length), len(reply))]
+		s, err := parseStatus("x", reply)
+		switch {
+		case err != nil && strings.ContainsFunc(err.Error(), func(r rune) bool { return !unicode.IsPrint(r) }):
+			t.Errorf("%q is not one line of plain text", err)
+		case err == nil && (len(reply) != 5 || len(s.Owners) != 1 || len(s.Waiters) != 2 || s.Waiting != int(number) || s.Foreign != int(number)):
+			t.Errorf("%q is taken for %+v", reply, s)
 		}
 	})
 }

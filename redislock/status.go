@@ -54,13 +54,10 @@ func (c *Client) Status(ctx context.Context, name string) (Status, error) {
 	if err != nil {
 		return Status{}, &portalocker.LockError{Op: "status", Path: name, Err: c.conn.Explain(err)}
 	}
-	s := Status{Name: name}
-	s.Fence, _ = strconv.ParseInt(fmt.Sprint(reply[0]), 10, 64) // "" is none
-	s.Owners = parsePeers(reply[1])
-	s.Waiting, _ = strconv.Atoi(fmt.Sprint(reply[2]))
-	s.Waiters = parsePeers(reply[3])
-	s.Foreign, _ = strconv.Atoi(fmt.Sprint(reply[4]))
-	slices.SortFunc(s.Owners, func(a, b Peer) int { return cmp.Compare(a.Fence, b.Fence) })
+	s, err := parseStatus(name, reply)
+	if err != nil {
+		return Status{}, &portalocker.LockError{Op: "status", Path: name, Err: fmt.Errorf("redis at %s: %w", c.conn.Address(), err)}
+	}
 	return s, nil
 }
 
@@ -99,17 +96,58 @@ func (c *Client) List(ctx context.Context) ([]Status, error) {
 	return all, nil
 }
 
-// parsePeers reads a list of holder, entry, holder, entry.
-func parsePeers(reply any) []Peer {
-	list, _ := reply.([]any)
-	var peers []Peer
-	for i := 0; i+1 < len(list); i += 2 {
-		if p, ok := parseEntry(fmt.Sprint(list[i+1])); ok {
-			p.ID = fmt.Sprint(list[i])
-			peers = append(peers, p)
+// errNonsense says that a reply is not one of the script: whatever answers is no Redis,
+// or the records are not those of this package.
+var errNonsense = errors.New("the server's answer makes no sense")
+
+// parseStatus reads the reply of the status script. What cannot be read is an error, and
+// not left out: a lock without one of its owners would look free.
+func parseStatus(name string, reply []any) (Status, error) {
+	if len(reply) != 5 {
+		return Status{}, fmt.Errorf("%w: it has %d parts instead of 5", errNonsense, len(reply))
+	}
+	s := Status{Name: name}
+	fence, isText := reply[0].(string)
+	waiting, isCount := reply[2].(int64)
+	foreign, isCountToo := reply[4].(int64)
+	if !isText || !isCount || !isCountToo {
+		return Status{}, fmt.Errorf("%w: of a text and two numbers it has %T, %T and %T", errNonsense, reply[0], reply[2], reply[4])
+	}
+	s.Waiting, s.Foreign = int(waiting), int(foreign)
+	var err error
+	if fence != "" { // there is none
+		if s.Fence, err = strconv.ParseInt(fence, 10, 64); err != nil {
+			return Status{}, fmt.Errorf("%w: the fence is %q", errNonsense, fence)
 		}
 	}
-	return peers
+	if s.Owners, err = parsePeers(reply[1]); err != nil {
+		return Status{}, err
+	}
+	if s.Waiters, err = parsePeers(reply[3]); err != nil {
+		return Status{}, err
+	}
+	slices.SortFunc(s.Owners, func(a, b Peer) int { return cmp.Compare(a.Fence, b.Fence) })
+	return s, nil
+}
+
+// parsePeers reads a list of holder, entry, holder, entry.
+func parsePeers(reply any) ([]Peer, error) {
+	list, ok := reply.([]any)
+	if !ok || len(list)%2 != 0 {
+		return nil, fmt.Errorf("%w: a list of pairs is a %T of %d", errNonsense, reply, len(list))
+	}
+	var peers []Peer
+	for i := 0; i < len(list); i += 2 {
+		id, isText := list[i].(string)
+		entry, isTextToo := list[i+1].(string)
+		p, ok := parseEntry(entry)
+		if !isText || !isTextToo || !ok {
+			return nil, fmt.Errorf("%w: the entry of %q is %q", errNonsense, fmt.Sprint(list[i]), fmt.Sprint(list[i+1]))
+		}
+		p.ID = id
+		peers = append(peers, p)
+	}
+	return peers, nil
 }
 
 // parseEntry reads "fence since mode limit session pid host"; see
