@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/portalocker/portalocker"
+	"github.com/portalocker/portalocker/internal/redisconn"
 )
 
 // Status is what a server knows of one lock or semaphore at one moment.
@@ -64,6 +66,11 @@ func (c *Client) Status(ctx context.Context, name string) (Status, error) {
 // List gives the Status of every lock and semaphore that somebody holds or waits
 // for, by name. It looks at all keys of the server (SCAN), which takes a while on a
 // large one, but does not block it.
+//
+// What stands in the way of one lock, such as another program's data where its record
+// belongs, does not hide the others: List gives all that it can read, and with them an
+// error that joins a *portalocker.LockError for each that it cannot. Where the list is
+// nil the error is of the server, such as ErrUnavailable.
 func (c *Client) List(ctx context.Context) ([]Status, error) {
 	if c.err != nil {
 		return nil, &portalocker.LockError{Op: "list", Path: "*", Err: c.err}
@@ -73,7 +80,7 @@ func (c *Client) List(ctx context.Context) ([]Status, error) {
 		keys := node.Scan(ctx, 0, prefix+"{*}:*", 1000).Iterator()
 		for keys.Next(ctx) {
 			name, ok := nameOf(keys.Val())
-			if ok && (strings.HasSuffix(keys.Val(), "}:owners") || strings.HasSuffix(keys.Val(), "}:queue")) {
+			if ok && checkName(name) == nil && slices.Contains(keysOf(name)[:2], keys.Val()) { // owners, queue
 				names[name] = true
 			}
 		}
@@ -82,18 +89,26 @@ func (c *Client) List(ctx context.Context) ([]Status, error) {
 	if err != nil {
 		return nil, &portalocker.LockError{Op: "list", Path: "*", Err: c.conn.Explain(err)}
 	}
-	var all []Status
-	for name := range names {
+	all := []Status{} // also where all of them are unreadable
+	var unreadable []error
+	for _, name := range slices.Sorted(maps.Keys(names)) {
 		s, err := c.Status(ctx, name)
-		if err != nil {
+		switch {
+		case err != nil && !ofOneLock(err):
 			return nil, err
-		}
-		if len(s.Owners) > 0 || s.Waiting > 0 {
+		case err != nil:
+			unreadable = append(unreadable, err)
+		case len(s.Owners) > 0 || s.Waiting > 0:
 			all = append(all, s)
 		}
 	}
-	slices.SortFunc(all, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
-	return all, nil
+	return all, errors.Join(unreadable...)
+}
+
+// ofOneLock says whether an error of Status is about the records of the lock, and not
+// about the server or the way to it.
+func ofOneLock(err error) bool {
+	return errors.Is(err, errNonsense) || redisconn.Final(err) && !errors.Is(err, ErrUnavailable)
 }
 
 // errNonsense says that a reply is not one of the script: whatever answers is no Redis,

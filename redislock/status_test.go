@@ -1,6 +1,7 @@
 package redislock_test
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/portalocker/portalocker"
 	"github.com/portalocker/portalocker/internal/redistest"
 	"github.com/portalocker/portalocker/internal/testproc"
 	"github.com/portalocker/portalocker/redislock"
@@ -74,6 +76,43 @@ func TestForeignPeers(t *testing.T) {
 		must(t, python.Close())
 		testproc.Await(t, "the channel is free", func() bool { return status(t, c, "x").Foreign == 0 })
 		release(t, acquire(t, c.NewLock("x"), tryOnce))
+	})
+}
+
+// TestListBesideOthersData: what another program has where a lock's records belong is
+// told of, and hides no other lock.
+func TestListBesideOthersData(t *testing.T) {
+	servers(t, func(t *testing.T, addr string) {
+		rdb, c := newRedis(t, addr), newClient(t, addr)
+		must(t, rdb.Set(t.Context(), redislock.KeysOf("owners")[0], "v", 0).Err())
+		must(t, rdb.RPush(t.Context(), redislock.KeysOf("queue")[1], "v").Err())
+		must(t, rdb.HSet(t.Context(), redislock.KeysOf("entry")[0], "h", "1 2 shared 0").Err())
+		for _, key := range []string{"portalocker:{}:owners", "portalocker:{a}b}:queue", "portalocker:{%78}:owners"} {
+			must(t, rdb.Set(t.Context(), key, "v", 0).Err()) // keys of no lock's
+		}
+		all, err := c.List(t.Context())
+		if err == nil || all == nil || len(all) != 0 {
+			t.Errorf("without locks the list is %#v (%v)", all, err)
+		}
+		first, last := acquire(t, c.NewLock("a")), acquire(t, c.NewLock("x"))
+		all, err = c.List(t.Context())
+		if len(all) != 2 || all[0].Name != "a" || all[1].Name != "x" || len(all[0].Owners) != 1 {
+			t.Errorf("listed: %+v", all)
+		}
+		if err == nil || errors.Is(err, redislock.ErrUnavailable) || strings.Count(err.Error(), addr) != 3 || strings.Count(err.Error(), "WRONGTYPE") != 2 {
+			t.Fatalf("the error is %v", err)
+		}
+		for _, name := range []string{"owners", "queue", "entry"} {
+			if !strings.Contains(err.Error(), "status "+name+":") {
+				t.Errorf("%s is not in %v", name, err)
+			}
+		}
+		var one *portalocker.LockError
+		if !errors.As(err, &one) || one.Op != "status" {
+			t.Errorf("%#v has no LockError", err)
+		}
+		release(t, first)
+		release(t, last)
 	})
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -32,18 +33,21 @@ func newRedisLs(std streams) *cobra.Command {
 }
 
 func (o *redisOptions) list(ctx context.Context, c *redislock.Client, std streams) error {
-	locks, err := c.List(ctx)
-	if err != nil {
-		return err
+	locks, unreadable := c.List(ctx)
+	if locks == nil {
+		return unreadable // the server itself
 	}
-	if !o.asJSON {
-		return write(std, peersTable(locks, time.Now()))
+	var err error
+	if o.asJSON {
+		elements := make([]redisLockJSON, len(locks))
+		for i := range locks {
+			elements[i] = lockAsJSON(&locks[i])
+		}
+		err = writeJSON(std, elements)
+	} else {
+		err = write(std, peersTable(locks, time.Now()))
 	}
-	elements := make([]redisLockJSON, len(locks))
-	for i := range locks {
-		elements[i] = lockAsJSON(&locks[i])
-	}
-	return writeJSON(std, elements)
+	return cmp.Or(err, unreadable)
 }
 
 var redisLsLong = strings.TrimSpace(`
@@ -60,7 +64,8 @@ of URL.
   FENCE    the number of the holder, greater than that of each before it
   NAME     the lock
 
-Of each lock the first hundred that wait are listed.
+Of each lock the first hundred that wait are listed. A lock that cannot be read, where
+another program has put its own data into the record, is told of on standard error.
 
 --json writes an array of objects with the fields name, fence (the last), owners,
 waiting (how many wait), waiters (the first hundred), and python (how many programs
@@ -72,7 +77,8 @@ Exit status:
   0    also if there are no locks
   64   wrong usage, such as a malformed URL
   66   a file cannot be read: @FILE, or one for TLS
-  69   the server cannot be reached, or refuses
+  69   the server cannot be reached, or refuses; or some of the locks cannot be read,
+       and all the others are listed
   71   the list cannot be written`)
 
 var redisLsExample = strings.Trim(`

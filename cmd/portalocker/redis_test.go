@@ -234,6 +234,26 @@ func TestRedisLsAndStatus(t *testing.T) {
 	waiter.ready()
 }
 
+// One record that is none hides no lock, and is no success.
+func TestRedisLsBesideOthersData(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	s.Do("SET", "portalocker:{other}:owners", "1")
+	holder := heldOn(t, s.URL(), "job")
+	r := try(t, "redis", "ls", "--redis", s.URL())
+	r.want(t, statusNoServer, fmt.Sprintf("\n%d  ", holder.cmd.Process.Pid), "status other: ")
+	if strings.Count(r.out, "\n") != 2 || strings.Count(r.err, "\n") != 1 || !strings.Contains(r.err, "WRONGTYPE") {
+		t.Errorf("got %+v", r)
+	}
+	r = try(t, "redis", "ls", "--redis", s.URL(), "--json")
+	var locks []redisLockJSON
+	if err := json.Unmarshal([]byte(r.out), &locks); err != nil || len(locks) != 1 || locks[0].Name != "job" {
+		t.Errorf("%+v (%v)", r, err)
+	}
+	r.want(t, statusNoServer, `"name": "job"`, "status other: ")
+	holder.finish().want(t, 0, "", "")
+}
+
 func TestRedisCheck(t *testing.T) {
 	fit := redistest.Start(t)
 	try(t, "redis", "check", "--redis", fit.URL()).want(t, 0, "all is well", "")
