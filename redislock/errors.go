@@ -17,10 +17,11 @@ var (
 	// is known of the lock then; it is neither locked nor free.
 	ErrUnavailable = redisconn.ErrUnavailable
 
-	// ErrForeignPeers says that Python programs use portalocker.RedisLock on a
-	// channel of that name. Those and the locks of this package do not see each other:
-	// use package pywire for this name, or another name.
-	ErrForeignPeers = errors.New("foreign peers: Python portalocker has locks of this name, which do not see this one: use package redislock/pywire (--pywire) to exclude them, or another name")
+	// ErrForeignPeers says that somebody is on the channel of that name, as those are who
+	// use Python's portalocker.RedisLock, or package pywire. Their locks and those of
+	// this package do not see each other: use package pywire for this name, or another
+	// name.
+	ErrForeignPeers = errors.New("foreign peers: somebody uses this name by the protocol of Python portalocker, whose locks do not see this one: use package redislock/pywire (--pywire) too, or another name")
 
 	// ErrClosed says that the Client was closed.
 	ErrClosed = errors.New("the client was closed")

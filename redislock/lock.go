@@ -45,7 +45,7 @@ func newMutex(c *Client, name string, opts []LockOption) mutex {
 //
 // The error is a *portalocker.LockError. It is portalocker.ErrAlreadyLocked where
 // somebody else has the lock, ErrUnavailable where the server could not be asked,
-// ErrForeignPeers where Python programs use the name.
+// ErrForeignPeers where a lock of Python portalocker, or of package pywire, has the name.
 func (l *Lock) Acquire(ctx context.Context, opts ...LockOption) (*Lease, error) {
 	return l.acquire(ctx, opts)
 }

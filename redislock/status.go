@@ -25,7 +25,7 @@ type Status struct {
 	Waiters []Peer // the first hundred of who wait for it, in the order of their turns
 	Waiting int    // how many wait
 	Fence   int64  // the last that was given; 0 if none is known
-	Foreign int    // how many Python programs are on the channel of that name
+	Foreign int    // how many are on the channel of that name: locks of Python portalocker, or of package pywire
 }
 
 // Peer is one who holds a lock or waits for it.

@@ -68,8 +68,8 @@ Of each lock the first hundred that wait are listed. A lock that cannot be read,
 another program has put its own data into the record, is told of on standard error.
 
 --json writes an array of objects with the fields name, fence (the last), owners,
-waiting (how many wait), waiters (the first hundred), and python (how many programs
-have a lock of that name by Python's portalocker, which is another lock). Owners and
+waiting (how many wait), waiters (the first hundred), and python (how many are on
+the channel of that name, by Python's portalocker or --pywire: another lock). Owners and
 waiters are objects with the fields id, pid, host, mode (exclusive, shared or permit),
 permits, fence and since, an RFC 3339 time. What does not exist is null.
 

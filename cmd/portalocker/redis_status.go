@@ -62,7 +62,7 @@ func (o *redisOptions) status(ctx context.Context, c *redislock.Client, name str
 		line("fence", "%d", s.Fence)
 	}
 	if s.Foreign > 0 {
-		line("python", "%d with a lock of that name by Python's portalocker: another lock, which this one does not exclude", s.Foreign)
+		line("python", "%d on the channel of that name, by Python's portalocker or --pywire: another lock, which this one does not exclude", s.Foreign)
 	}
 	if len(s.Owners)+s.Waiting > 0 {
 		out.WriteByte('\n')

@@ -180,8 +180,8 @@ func TestRunRedisBesidePython(t *testing.T) {
 	if _, err := python.Receive(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	try(t, underRedis(s.URL(), "job", "--", self, "@hold")...).want(t, statusData, "", "Python portalocker has locks of this name")
-	try(t, "redis", "status", "--redis", s.URL(), "job").want(t, 0, "python:  1 ", "")
+	try(t, underRedis(s.URL(), "job", "--", self, "@hold")...).want(t, statusData, "", "somebody uses this name by the protocol of Python portalocker")
+	try(t, "redis", "status", "--redis", s.URL(), "job").want(t, 0, "python:  1 on the channel of that name, ", "")
 }
 
 func TestRedisLsAndStatus(t *testing.T) {
