@@ -2,6 +2,8 @@ package pywire
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"syscall"
@@ -95,6 +97,15 @@ func (l *link) abort() {
 	for t := range open {
 		_ = t.Conn.Close()
 	}
+}
+
+// Explain is Conn.Explain, with advice for this package where a right is lacking: it
+// needs other ones than package redislock.
+func (l *link) Explain(err error) error {
+	if redis.IsPermissionError(err) && !errors.Is(err, redisconn.ErrUnavailable) {
+		return fmt.Errorf("%w: %s: its ACL forbids that to this user: docs/python.md has the list of what pywire must be allowed (%w)", redisconn.ErrUnavailable, l.Address(), err)
+	}
+	return l.Conn.Explain(err)
 }
 
 // close ends the link and what go-redis keeps for it.

@@ -336,3 +336,25 @@ func TestUnavailable(t *testing.T) {
 		t.Errorf("it ends after %v", time.Since(began))
 	}
 }
+
+// TestRights: a user who lacks one is told what there has to be for this package; what
+// package redislock needs is something else.
+func TestRights(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	play(t, s, holderName(lowest), always("")) // so that it is pinged, and cut off
+	for _, lacks := range []string{"-subscribe", "-pubsub", "-multi", "-publish", "-client|list", "-client|kill", "resetchannels"} {
+		t.Run(lacks, func(t *testing.T) {
+			t.Parallel()
+			s.Do("ACL", "SETUSER", lacks, "on", ">secret", "allchannels", "+@all", lacks)
+			opts := s.Options()
+			opts.Username, opts.Password = lacks, "secret"
+			rdb := redis.NewClient(opts)
+			t.Cleanup(func() { must(t, rdb.Close()) })
+			_, err := pywire.New(rdb, channel).Acquire(t.Context())
+			if !errors.Is(err, redislock.ErrUnavailable) || !strings.Contains(err.Error(), "docs/python.md") || !strings.Contains(err.Error(), s.Addr()) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}

@@ -81,15 +81,26 @@ func (p *participant) probe(ctx context.Context) (view, error) {
 // send publishes the ping, and says how many got it.
 func (p *participant) send(ctx context.Context, response string) (int, error) {
 	var subscribers *redis.MapStringIntCmd
-	_, err := p.link.TxPipelined(ctx, func(tx redis.Pipeliner) error {
+	cmds, err := p.link.TxPipelined(ctx, func(tx redis.Pipeliner) error {
 		subscribers = tx.PubSubNumSub(ctx, p.channel)
 		tx.Publish(ctx, p.channel, pingText(response))
 		return nil
 	})
 	if err != nil {
-		return 0, err
+		return 0, refusalOf(cmds, err)
 	}
 	return int(subscribers.Val()[p.channel]), nil
+}
+
+// refusalOf is why a transaction failed. Its own error says only that it was aborted,
+// where the server has refused one of its commands and said to that one why.
+func refusalOf(cmds []redis.Cmder, err error) error {
+	for _, cmd := range cmds {
+		if refusal := cmd.Err(); refusal != nil && redis.IsExecAbortError(err) && !redis.IsExecAbortError(refusal) {
+			return refusal
+		}
+	}
+	return err
 }
 
 // collect reads answers until there are enough, until the time is up, or until there
