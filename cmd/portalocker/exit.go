@@ -65,6 +65,7 @@ func lockStatus(err error, conflict int) int {
 	var sig stopped
 	var path *fs.PathError
 	var link *os.LinkError
+	var folder *os.SyscallError // of os.Getwd, for a relative path
 	switch {
 	case errors.As(err, &sig):
 		return signalStatus(sig.signal)
@@ -76,7 +77,7 @@ func lockStatus(err error, conflict int) int {
 		return statusOS
 	case isAnyOf(err, uncreatable), errors.As(err, &link): // a PID file that cannot take its name
 		return statusCannotMake
-	case errors.As(err, &path):
+	case errors.As(err, &path), errors.As(err, &folder):
 		return statusNoInput
 	case noSuchMechanism(err):
 		return statusUsage

@@ -40,6 +40,7 @@ func TestLockStatus(t *testing.T) {
 		{locking(syscall.ENOLCK), statusOS, "no locks left"},
 		{locking(syscall.ENOMEM), statusOS, ""},
 		{locking(syscall.EINVAL), statusData, ""},
+		{locking(fmt.Errorf("cannot resolve the relative path: %w", os.NewSyscallError("getwd", syscall.ENOENT))), statusNoInput, ""},
 		{locking(fmt.Errorf("%w by this filesystem: %w", portalocker.ErrUnsupported, syscall.EOPNOTSUPP)), statusData, ""},
 		{locking(fmt.Errorf("%w: plan9 has no flock locks", portalocker.ErrUnsupported)), statusUsage, "--mechanism"},
 	} {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/portalocker/portalocker"
@@ -55,10 +54,7 @@ func newLock(o *runOptions) (lock, error) {
 		}
 		return &slotLock{semaphore: portalocker.NewNamedBoundedSemaphore(int(o.slots), o.lock, opts...)}, nil
 	}
-	path, err := absolute(o.lock)
-	if err != nil {
-		return nil, err
-	}
+	path := portalocker.New(o.lock).Path() // all kinds resolve it so
 	switch {
 	case o.pid:
 		return &pidLock{path: path, lock: portalocker.NewPIDFileLock(o.lock, opts...)}, nil
@@ -146,17 +142,4 @@ func otherModeMayDo(err error) bool {
 	var path *fs.PathError
 	return errors.As(err, &path) && path.Op == "open" &&
 		(errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission))
-}
-
-// absolute is the path that the library locks for a relative one: it does not take
-// out "..", which the system follows after symlinks.
-func absolute(path string) (string, error) {
-	if filepath.IsAbs(path) {
-		return path, nil
-	}
-	wd, err := os.Getwd()
-	if err != nil {
-		return "", &exit{status: statusNoInput, err: err}
-	}
-	return wd + string(filepath.Separator) + path, nil
 }
