@@ -3,6 +3,7 @@
 package main
 
 import (
+	"io"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,9 @@ func TestRunPywireLost(t *testing.T) {
 	p := start(t, underPywire(url, "--kill-after", "0", "job", "--", self, "@deaf")...)
 	p.ready()
 	proxy.Cut()
+	if out, err := io.ReadAll(p.out); err != nil || len(out) > 0 { // it does not end by its standard input
+		t.Errorf("read %q (%v)", out, err)
+	}
 	p.finish().wantLost(t, "", endingIt)
 }
 
