@@ -166,7 +166,7 @@ func parsePeers(reply any) ([]Peer, error) {
 }
 
 // parseEntry reads "fence since mode limit session pid host"; see
-// scripts/prelude.lua.
+// scripts/records.lua.
 func parseEntry(entry string) (Peer, bool) {
 	f := strings.Fields(entry)
 	if len(f) != 7 {

@@ -122,7 +122,7 @@ func (a *attempt) wait(s *session, w *waiter) (*Lease, error) {
 }
 
 // front is how many waiters, from the head of the queue on, check at every interval;
-// FRONT in scripts/prelude.lua, which tells the others when they get there.
+// FRONT in scripts/queue.lua, which tells the others when they get there.
 const front = 8
 
 // untilCheck is how long a waiter leaves the server in peace: at the front of the

@@ -47,12 +47,12 @@ func newRealScripts(t *testing.T) *realScripts {
 		return string(text)
 	}
 	// The front is as narrow as the queue of the test is short.
-	prelude := strings.Replace(source("prelude"), "local FRONT = 8\n", "local FRONT = 2\n", 1)
-	if prelude == source("prelude") {
-		t.Fatal("prelude.lua does not set FRONT as it did")
+	queue := strings.Replace(source("queue"), "local FRONT = 8\n", "local FRONT = 2\n", 1)
+	if queue == source("queue") {
+		t.Fatal("queue.lua does not set FRONT as it did")
 	}
-	for _, name := range []string{"acquire", "cancel", "release", "status"} {
-		r.scripts[name] = redis.NewScript(prelude + "\n" + source(name))
+	for name, quick := range map[string]string{"acquire": source("acquire_free"), "release": source("release_unwanted"), "cancel": "", "status": ""} {
+		r.scripts[name] = redis.NewScript(strings.Join([]string{source("records"), quick, queue, source(name)}, "\n"))
 	}
 	r.scripts["renew"] = redis.NewScript(source("renew"))
 	return r

@@ -1,12 +1,6 @@
 -- acquire asks for the lock, also once more for a holder that asked before: that
 -- changes nothing for it, and finds what has died.
---
--- ARGV: sharded or not, holder, its session, its request ("mode limit session pid
--- host"), whether it waits ("wait" or "try"), the lock's name.
--- Returns granted FENCE | waiting PLACE | locked OWNER | over | foreign COUNT |
--- withdrawn.
-local holder, session, request, wait, name = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-
+-- Its arguments and answers stand in acquire_free.lua.
 local entry = redis.call('HGET', owners, holder)
 if entry then return {'granted', parse(entry).fence} end
 if not alive(session) then return {'over'} end
@@ -22,11 +16,8 @@ if first and redis.call('ZSCORE', queue, holder) then
   return {'waiting', redis.call('ZRANK', queue, holder)}
 end
 
--- The caller may have given up already, if this command was long on its way.
-if redis.call('EXISTS', session .. ':withdrawn:' .. holder) == 1 then return {'withdrawn'} end
--- Python's locks are subscriptions to the channel of that name.
-local foreign = tonumber(redis.call('PUBSUB', 'NUMSUB', name)[2])
-if foreign > 0 then return {'foreign', foreign} end
+if redis.call('EXISTS', withdrawn) == 1 then return {'withdrawn'} end
+if foreign() > 0 then return {'foreign', foreign()} end
 
 local r = parse('0 0 ' .. request)
 if first and wait ~= 'wait' then
@@ -43,7 +34,7 @@ if wait ~= 'wait' then return {'locked', somebody()} end
 -- each turn of a busy lock longer.
 local last = redis.call('ZREVRANGE', queue, 0, 0, 'WITHSCORES')[2]
 redis.call('ZADD', queue, string.format('%.0f', tonumber(last or 0) + 1), holder)
-redis.call('HSET', waiters, holder, string.format('0 %.0f ', clock()) .. request)
+redis.call('HSET', waiters, holder, '0 ' .. clock() .. ' ' .. request)
 if not first then
   redis.call('EXPIRE', queue, FORGET)
   redis.call('EXPIRE', waiters, FORGET)

@@ -1,5 +1,5 @@
 -- renew prolongs a session's lease, and what its holders own. It stands alone,
--- without the prelude, since it is about a session, not about a lock.
+-- without the records, since it is about a session, not about a lock.
 --
 -- KEYS: the session, then for each lock that it holds the owners and the fence.
 -- ARGV: sharded or not, liveness, TTL of the lease in milliseconds, seconds after
