@@ -129,3 +129,19 @@ func FuzzStatus(f *testing.F) {
 		}
 	})
 }
+
+// TestRenewalAnswers: only what the renew script can have said about so many locks is
+// taken for an answer.
+func TestRenewalAnswers(t *testing.T) {
+	const locks = 2
+	for _, good := range [][]int64{{0}, {1}, {1, 1}, {1, 1, 2}} {
+		if err := checkRenewal(good, locks); err != nil {
+			t.Errorf("%v: %v", good, err)
+		}
+	}
+	for _, bad := range [][]int64{nil, {}, {1, 0}, {1, 3}, {1, -1}} {
+		if checkRenewal(bad, locks) == nil {
+			t.Errorf("%v is taken for an answer", bad)
+		}
+	}
+}

@@ -282,6 +282,9 @@ func (s *session) renew(began moment) error {
 	ctx, cancel := context.WithTimeout(context.Background(), min(s.conn.Answer(), max(s.limit()-s.silence(), time.Millisecond)))
 	defer cancel()
 	answer, err := renewScript().Run(ctx, s.conn, keys, args...).Int64Slice()
+	if err == nil {
+		err = checkRenewal(answer, len(held))
+	}
 	switch {
 	case err != nil:
 		return s.conn.Explain(err)
@@ -294,6 +297,15 @@ func (s *session) renew(began moment) error {
 	s.mu.Unlock()
 	for _, i := range answer[1:] {
 		held[i-1].vanished()
+	}
+	return nil
+}
+
+// checkRenewal says whether the renew script can have given an answer about so many
+// locks.
+func checkRenewal(answer []int64, locks int) error {
+	if len(answer) == 0 || slices.ContainsFunc(answer[1:], func(i int64) bool { return i < 1 || i > int64(locks) }) {
+		return fmt.Errorf("%w: %v to a renewal", errNonsense, answer)
 	}
 	return nil
 }

@@ -369,7 +369,7 @@ func parseAnswer(reply []any) (answer, error) {
 		err = errors.New("unknown")
 	}
 	if err != nil {
-		return said, fmt.Errorf("the server's answer %q makes no sense", strings.Join(fields, " "))
+		return said, fmt.Errorf("%w: %q", errNonsense, strings.Join(fields, " "))
 	}
 	return said, nil
 }
