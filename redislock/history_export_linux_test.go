@@ -53,7 +53,7 @@ var Mutations = []Mutation{
 
 	// Grants.
 	{Name: "settle-grants-two", file: "queue", old: "elseif fits(r) then", new: "elseif fits(r) or r.mode == 'exclusive' then"},
-	{Name: "settle-grants-one-reader", file: "queue", old: "      served = true\n", new: "      break\n"},
+	{Name: "settle-grants-one-reader", file: "queue", old: "      served = true\n", new: "      do break end\n"},
 	{Name: "granted-stays-queued", file: "queue", old: "      left = left + leave(holder)\n      redis.call(PUBLISH", new: "      if r.mode ~= 'exclusive' then left = left + leave(holder) end\n      redis.call(PUBLISH"},
 	{Name: "granted-stays-waiter", file: "queue", old: "  redis.call('HDEL', waiters, holder)\n", new: ""},
 	{Name: "granted-without-a-word", file: "queue", old: "      redis.call(PUBLISH, r.session, 'granted ' .. holder .. ' ' .. given)\n", new: ""},
@@ -61,7 +61,7 @@ var Mutations = []Mutation{
 
 	// Fences.
 	{Name: "fence-is-the-clock", file: "records", old: "if last and tonumber(last) >= tonumber(now) then", new: "if false then"},
-	{Name: "fence-is-a-counter", file: "records", old: "local given, last = now, redis.call('SET', fence, now, 'EX', FORGET, 'GET')", new: "local given, last = tostring(redis.call('INCR', fence)), nil"},
+	{Name: "fence-is-a-counter", file: "records", old: "local given, last = now, redis.call('SET', fence, now, 'EX', FORGET, 'GET')", new: "local given, last = string.format('%d', redis.call('INCR', fence)), nil"},
 	{Name: "fence-may-repeat", file: "records", old: "string.format('%.0f', last + 1)", new: "last"},
 	{Name: "fence-is-not-kept", file: "records", old: "local given, last = now, redis.call('SET', fence, now, 'EX', FORGET, 'GET')", new: "local given, last = now, redis.call('GET', fence)"},
 
