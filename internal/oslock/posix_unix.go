@@ -22,6 +22,7 @@ type inode struct{ dev, ino uint64 }
 // posixFile is what this process holds on one inode.
 type posixFile struct {
 	locks  map[uintptr]Mode // by descriptor; never empty while the entry is in the table
+	takers map[uintptr]bool // descriptors that had one since the entry is in the table
 	closes []*os.File       // to be closed with the last lock
 }
 
@@ -41,7 +42,7 @@ func posixTry(fd uintptr, mode Mode) error {
 	posix.Lock()
 	defer posix.Unlock()
 	err = posixTryLocked(fd, id, mode)
-	if file := posix.files[id]; err == ErrLocked && file != nil && file.dropped() {
+	if file := posix.files[id]; err == ErrLocked && file != nil && file.dropped(id) {
 		// A descriptor was closed behind our back, and with it all locks went.
 		delete(posix.files, id)
 		err = posixTryLocked(fd, id, mode)
@@ -50,10 +51,12 @@ func posixTry(fd uintptr, mode Mode) error {
 	return err
 }
 
-// dropped says that the kernel has none of the locks that the table has.
-func (f *posixFile) dropped() bool {
-	for fd := range f.locks {
-		if !posixDropped(fd) {
+// dropped says that the kernel has none of the locks that the table has. Its one lock
+// for all that share is with any descriptor that took part, be it unlocked by now
+// (posix_lock_inode of Linux's fs/locks.c keeps the first).
+func (f *posixFile) dropped(id inode) bool {
+	for fd := range f.takers {
+		if now, err := inodeOf(fd); err == nil && now == id && !posixDropped(fd) {
 			return false
 		}
 	}
@@ -63,7 +66,7 @@ func (f *posixFile) dropped() bool {
 func posixTryLocked(fd uintptr, id inode, mode Mode) error {
 	file := posix.files[id]
 	if file == nil {
-		file = &posixFile{locks: map[uintptr]Mode{}}
+		file = &posixFile{locks: map[uintptr]Mode{}, takers: map[uintptr]bool{}}
 	}
 	for other, held := range file.locks {
 		if other == fd || (held == Shared && mode == Shared) {
@@ -77,7 +80,7 @@ func posixTryLocked(fd uintptr, id inode, mode Mode) error {
 	if err := fcntlLock(fd, unix.F_SETLK, fcntlType(mode)); err != nil {
 		return err // a failed conversion leaves the old lock as it was
 	}
-	file.locks[fd] = mode
+	file.locks[fd], file.takers[fd] = mode, true
 	posix.files[id] = file
 	return nil
 }

@@ -60,6 +60,23 @@ func TestPOSIXShared(t *testing.T) {
 	}
 }
 
+// TestPOSIXSharedByTheFirst: the kernel's lock for all the sharers stays with the
+// descriptor of the first, also when that is unlocked, and closed. The others hold it
+// all the same, against this process too.
+func TestPOSIXSharedByTheFirst(t *testing.T) {
+	path := newFile(t)
+	a, b, c, other := open(t, path), open(t, path), open(t, path), start(t, oslock.POSIX, path)
+	must(t, oslock.Try(a.Fd(), oslock.POSIX, oslock.Shared))
+	must(t, oslock.Try(b.Fd(), oslock.POSIX, oslock.Shared))
+	must(t, oslock.Unlock(a.Fd(), oslock.POSIX))
+	mustBeLocked(t, oslock.Try(c.Fd(), oslock.POSIX, oslock.Exclusive))
+	must(t, oslock.Close(a))
+	mustBeLocked(t, oslock.Try(c.Fd(), oslock.POSIX, oslock.Exclusive))
+	ask(t, other, "try exclusive", "locked")
+	must(t, oslock.Unlock(b.Fd(), oslock.POSIX))
+	must(t, oslock.Try(c.Fd(), oslock.POSIX, oslock.Exclusive))
+}
+
 // TestPOSIXOtherFiles: what is held on one file is no reason to keep others open.
 func TestPOSIXOtherFiles(t *testing.T) {
 	a, b := open(t, newFile(t)), open(t, newFile(t))

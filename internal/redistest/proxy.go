@@ -44,15 +44,24 @@ type link struct {
 // the end of the test.
 func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	p, err := ListenProxy(target)
 	if err != nil {
 		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// ListenProxy is NewProxy for programs that are no tests. Its end is Close.
+func ListenProxy(target string) (*Proxy, error) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
 	}
 	p := &Proxy{listener: l, target: target, links: make(map[*link]struct{})}
 	p.context, p.cancel = context.WithCancel(context.Background())
 	p.running.Go(p.accept)
-	t.Cleanup(p.close)
-	return p
+	return p, nil
 }
 
 // Addr is the host:port of the proxy.
@@ -183,8 +192,8 @@ func (p *Proxy) end(l *link, reset bool) {
 	l.close(reset)
 }
 
-// close ends the proxy and waits for its goroutines.
-func (p *Proxy) close() {
+// Close ends the proxy and waits for its goroutines.
+func (p *Proxy) Close() {
 	p.cancel()
 	_ = p.listener.Close() // accept sees it
 	p.Cut()

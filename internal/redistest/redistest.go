@@ -225,7 +225,9 @@ func (s *Server) start() {
 	s.t.Helper()
 	for range 20 {
 		if s.socket == "" {
-			s.port = freePort(s.t)
+			port, err := FreePort()
+			s.must(err)
+			s.port = port
 		}
 		err := s.launch()
 		if errors.Is(err, errPortTaken) {

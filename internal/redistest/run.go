@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 )
 
@@ -137,18 +136,16 @@ func (o *output) tail() string {
 	return string(text[max(0, len(text)-enough):])
 }
 
-// freePort is a port on which, and on whose bus port, nothing listens now. The
+// FreePort is a port on which, and on whose bus port, nothing listens now. The
 // choice is random, since other test binaries choose at the same time.
-func freePort(t testing.TB) int {
-	t.Helper()
+func FreePort() (int, error) {
 	for range 1000 {
 		port := lowestPort + rand.IntN(portCount)
 		if isFree(port) && isFree(port+busOffset) {
-			return port
+			return port, nil
 		}
 	}
-	t.Fatal("no free port on the loopback address")
-	return 0
+	return 0, errors.New("no free port on the loopback address")
 }
 
 func isFree(port int) bool {

@@ -1,0 +1,285 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/portalocker/portalocker"
+	"github.com/portalocker/portalocker/redislock"
+)
+
+// workerVariable says that this process is a worker; its value is a workerConfig.
+const workerVariable = "PORTALOCKER_CHAOS_WORKER"
+
+const (
+	hands = 6 // goroutines of a worker that ask for locks
+
+	// longestWait is the longest timeout of a request; the last one of a round is
+	// patience, for a lock that everybody has to get then.
+	longestWait = 8 * time.Second
+	patience    = 60 * time.Second
+)
+
+// workerConfig is what a worker is told at its start.
+type workerConfig struct {
+	Process int
+	Seed    uint64
+	Folder  string // of the lock files
+	History string // the file to write
+	Redis   string // the address of its link to the server; "" for no server
+	Blind   bool   // may have no inotify instance
+	Break   string
+}
+
+// worker is a process of the campaign. What it is told comes by lines on its standard
+// input: "run", "quiet", "sweep", "close", and answers "done"; "die" and
+// "watches N", which it does not answer.
+type worker struct {
+	workerConfig
+	recorder *recorder
+	clients  map[redislock.Liveness]client
+	kinds    []*kind
+	base     leftover
+	doomed   atomic.Bool // the next request kills the process
+	seen     atomic.Bool // the atomic file exists
+
+	mu        sync.Mutex
+	next      int            // numbers the requests
+	instances map[string]any // the locks that the goroutines share, by kind
+	forgotten []func() error // what should have been released, for -break
+}
+
+func work(config string) error {
+	redis.SetLogger(quiet{})
+	w := &worker{kinds: fileKinds(), instances: map[string]any{}}
+	if err := json.Unmarshal([]byte(config), &w.workerConfig); err != nil {
+		return err
+	}
+	if w.Redis != "" {
+		w.kinds = kinds
+	}
+	file, err := os.OpenFile(w.History, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	w.recorder = &recorder{file: file}
+	if w.Blind {
+		if err := limitUser("max_inotify_instances", "0"); err != nil {
+			return err
+		}
+	}
+	go w.canary()
+	lines := bufio.NewScanner(os.Stdin)
+	w.base = lookAround()
+	var rest atomic.Bool
+	var busy sync.WaitGroup
+	fmt.Println("up")
+	for lines.Scan() {
+		command, argument, _ := strings.Cut(lines.Text(), " ")
+		switch command {
+		case "watches":
+			_ = limitUser("max_inotify_watches", argument) // it may have no descriptor for that just now
+			continue
+		case "die":
+			w.doomed.Store(true)
+			continue
+		case "run":
+			w.connect()
+			rest.Store(false)
+			for hand := range hands {
+				r := rand.New(rand.NewPCG(w.Seed, uint64(w.Process*hands+hand)))
+				busy.Go(func() {
+					for !rest.Load() {
+						w.turn(w.kinds[r.IntN(len(w.kinds))], r)
+						time.Sleep(time.Duration(r.IntN(4_000)) * time.Microsecond)
+					}
+				})
+			}
+		case "quiet":
+			rest.Store(true)
+			busy.Wait()
+		case "sweep":
+			w.sweep()
+		case "close":
+			if err := w.disconnect(); err != nil {
+				w.wrong("closing the clients: %v", err)
+			}
+			w.breakAtEnd()
+			w.base.compare(w)
+		}
+		fmt.Println("done")
+	}
+	return file.Close()
+}
+
+func limitUser(name, value string) error {
+	return os.WriteFile("/proc/sys/user/"+name, []byte(value), 0)
+}
+
+// canary takes note of how long this process is kept from running: a wait that is too
+// long on a machine that is too busy is nobody's fault.
+func (w *worker) canary() {
+	for {
+		if late := sleepLate(); late > notable {
+			w.recorder.add(event{kind: "late", fence: int64(late)})
+		}
+	}
+}
+
+// notable is how late a timer must be to be worth a note.
+const notable = 20 * time.Millisecond
+
+// sleepLate sleeps for a moment, and says how much longer that took.
+func sleepLate() time.Duration {
+	const moment = 10 * time.Millisecond
+	began := time.Now()
+	time.Sleep(moment)
+	return time.Since(began) - moment
+}
+
+// turn is one request, and what follows.
+func (w *worker) turn(k *kind, r *rand.Rand) {
+	how := request{ctx: context.Background(), random: r, shared: (k.readers || k.free) && r.IntN(3) > 0}
+	switch n := r.IntN(100); {
+	case n < 15: // one try
+	case n < 45:
+		how.timeout = time.Duration(1+r.IntN(50)) * time.Millisecond
+	case n < 75:
+		how.timeout = time.Duration(200+r.IntN(1800)) * time.Millisecond
+	default:
+		how.timeout = longestWait
+	}
+	if r.IntN(4) == 0 {
+		var cancel context.CancelFunc
+		how.ctx, cancel = context.WithTimeout(how.ctx, time.Duration(r.IntN(60_000))*time.Microsecond)
+		defer cancel()
+	}
+	w.request(k, how, holdFor(k, r))
+}
+
+// holdFor is short mostly, and sometimes so long that others have to sleep, and that a
+// lease can be lost.
+func holdFor(k *kind, r *rand.Rand) time.Duration {
+	switch n := r.IntN(100); {
+	case n < 1 && k.liveness != "":
+		return time.Duration(r.Int64N(int64(2 * ttl)))
+	case n < 2:
+		return time.Duration(r.IntN(400)) * time.Millisecond
+	case n < 12:
+		return time.Duration(r.IntN(60)) * time.Millisecond
+	}
+	return time.Duration(r.IntN(3_000)) * time.Microsecond
+}
+
+// request asks for a lock, holds it and releases it. It says whether it had the lock.
+func (w *worker) request(k *kind, how request, hold time.Duration) bool {
+	w.mu.Lock()
+	w.next++
+	op := w.next
+	w.mu.Unlock()
+	e := event{kind: asked, op: op, lock: k.name, mode: "exclusive"}
+	switch {
+	case k.permits > 0:
+		e.mode = "permit"
+	case how.shared:
+		e.mode = "shared"
+	}
+	if how.timeout == 0 {
+		e.text = "once"
+	}
+	w.recorder.add(e)
+	if w.doomed.CompareAndSwap(true, false) {
+		go w.die(time.Duration(rand.IntN(1_500)) * time.Microsecond)
+	}
+	end := how.end()
+	w.breakBefore(k, how)
+	h, err := k.acquire(w, k, how)
+	err = w.breakAfter(k, &h, err)
+	e.at, e.text, e.fence = clock(), "", h.fence
+	switch {
+	case err == nil:
+		e.kind = granted
+		w.recorder.add(e)
+		w.hold(e, h, hold)
+		return true
+	case errors.Is(err, portalocker.ErrAlreadyLocked),
+		how.ctx.Err() != nil && errors.Is(err, how.ctx.Err()): // it had ended before anybody was asked
+		e.kind = refused
+	default:
+		class := classOf(err)
+		if class == unavailable && !time.Now().Before(end) {
+			class = impatient
+		}
+		e.kind, e.text = failed, class+" "+err.Error()
+	}
+	w.recorder.add(e)
+	return false
+}
+
+// hold holds a lock, looks whether it is still held if that can be asked, and releases
+// it.
+func (w *worker) hold(e event, h held, hold time.Duration) {
+	e.at, e.text = 0, ""
+	end := time.Now().Add(hold + h.longer)
+	for h.err != nil && time.Now().Before(end) {
+		at := clock()
+		if err := h.err(); err != nil {
+			e.kind, e.text = lost, err.Error()
+			w.recorder.add(e)
+			break
+		}
+		w.recorder.add(event{at: at, kind: believed, op: e.op, lock: e.lock, mode: e.mode, fence: e.fence})
+		time.Sleep(min(3*time.Millisecond, time.Until(end)))
+	}
+	time.Sleep(time.Until(end))
+	if e.kind != lost {
+		w.recorder.add(event{kind: releasing, op: e.op, lock: e.lock, mode: e.mode, fence: e.fence})
+	}
+	err := h.release()
+	gone := errors.Is(err, redislock.ErrLost)
+	if gone && e.kind != lost {
+		e.kind, e.text = lost, err.Error()
+		w.recorder.add(e)
+	}
+	e.kind, e.text = released, ""
+	if err != nil {
+		e.text = classOf(err) + " " + err.Error()
+	}
+	w.recorder.add(e)
+}
+
+// sweep takes every lock once more, now that nothing is broken: nobody may be left
+// behind.
+func (w *worker) sweep() {
+	r := rand.New(rand.NewPCG(w.Seed, uint64(w.Process)))
+	for _, k := range w.kinds {
+		if !w.request(k, request{ctx: context.Background(), timeout: patience, random: r}, 0) {
+			w.wrong("%s was not to be had though nothing is broken any more", k.name)
+		}
+	}
+	// A reader, to see the last version.
+	w.request(kindOf("atomic"), request{ctx: context.Background(), shared: true, random: r}, 0)
+}
+
+// die kills this process in the middle of what it does.
+func (w *worker) die(after time.Duration) {
+	time.Sleep(after)
+	w.recorder.add(event{kind: dying})
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+}
+
+func (w *worker) wrong(format string, args ...any) {
+	w.recorder.add(event{kind: wrong, text: fmt.Sprintf(format, args...)})
+}
