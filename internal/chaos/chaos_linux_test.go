@@ -74,7 +74,7 @@ func (m *made) fault(kind string, process int, from, to int64) *fault {
 
 func (m *made) cut(process int, at int64) {
 	f := m.fault(linkCut, process, at, at)
-	f.severs, f.server = true, true
+	f.severs, f.spares, f.server = true, true, true
 }
 
 func (m *made) stop(process int, from, to int64) {
@@ -148,6 +148,12 @@ func TestChecks(t *testing.T) {
 			m.cut(1, 20)
 			m.holds(2, "lease", "exclusive", 21, 40)
 		}, "two holders"},
+		{"a lease does not outlive the server's data", func(m *made) {
+			m.holds(1, "lease", "exclusive", 10, 0).believes(30)
+			f := m.fault(serverKilled, 0, 20, 21)
+			f.severs, f.server = true, true
+			m.holds(2, "lease", "exclusive", 22, 40)
+		}, ""},
 		{"a release that the server has confirmed", func(m *made) {
 			m.holds(1, "redis", "exclusive", 10, 30)
 			m.cut(1, 20)

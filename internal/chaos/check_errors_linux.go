@@ -39,7 +39,7 @@ func (h *history) excused(class string, o *operation) bool {
 		if o.lock.liveness == "" {
 			return false
 		}
-		begin -= int64(2 * ttl) // a lease that was not renewed ends later
+		begin -= int64(3 * ttl) // what was delayed arrives later, and a lease that was not renewed ends later
 		if h.lateIn(begin, end) > 0 || slices.ContainsFunc(h.slow, func(l lateness) bool { return l.at >= begin && l.at-l.by <= end }) {
 			return true // the machine was too busy, and so late may an answer be as well
 		}

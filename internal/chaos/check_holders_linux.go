@@ -77,8 +77,8 @@ func (h *history) heldUntil(o *operation) int64 {
 // severed says whether a fault may have ended the session of a hold: one that had begun
 // when the fault had worked, or was about to.
 func (h *history) severed(f *fault, o *operation) bool {
-	if !f.severs || f.process != 0 && (f.process != o.process.number || o.lock.liveness == redislock.LeaseOnly) {
-		return false // a lease alone outlives its connection
+	if !f.severs || f.spares && o.lock.liveness == redislock.LeaseOnly || f.process != 0 && f.process != o.process.number {
+		return false
 	}
 	began := int64(0)
 	for _, at := range o.process.sessions[o.lock.liveness] {
@@ -136,7 +136,7 @@ func (h *history) checkBeliefs() {
 			believed = o.releasing
 		}
 		for _, f := range h.faults {
-			if h.severed(f, o) && o.granted < f.from && believed > f.done+int64(ttl) && !o.confirmed {
+			if !o.confirmed && o.granted < f.from && h.severed(f, o) && believed > f.done+int64(ttl) {
 				h.add(violation{check: "late belief", lock: o.lock.name, at: believed,
 					text:  fmt.Sprintf("%v: believed %d ms after %s, the lease lasts %v", o, (believed-f.done)/1e6, f.kind, ttl),
 					proof: h.around(o.lock, believed, believed, o)})

@@ -34,9 +34,9 @@ func (in *injector) toServer(kind string) {
 		in.begin(f, in.server.stop)
 		in.lasts(f, in.between(10*time.Millisecond, ttl*3/2), in.server.resume)
 	case clockAhead:
-		f.severs = true // what expires is gone at once
+		f.severs = true // every lease runs out at once
 		in.once(f, func() error {
-			in.server.step(in.between(time.Millisecond, 10*time.Minute))
+			in.server.step(in.between(2*ttl, 10*time.Minute))
 			return in.server.settle()
 		})
 	case clockBehind:
@@ -76,7 +76,7 @@ func (in *injector) toLink(kind string, s *slot) {
 			in.cut(s)
 			return
 		}
-		f.severs, f.process = true, 0
+		f.severs, f.spares, f.process = true, true, 0
 		in.once(f, func() error {
 			err := in.server.rdb.Do(context.Background(), "CLIENT", "KILL", "TYPE", "pubsub").Err()
 			return errors.Join(err, in.server.settle())
@@ -96,7 +96,7 @@ func (in *injector) toLink(kind string, s *slot) {
 // cut resets the connections of a worker.
 func (in *injector) cut(s *slot) {
 	in.server.resume() // or it would not be known when the server has seen it
-	f := &fault{kind: linkCut, process: s.process.number, slot: s.number, server: true, severs: true}
+	f := &fault{kind: linkCut, process: s.process.number, slot: s.number, server: true, severs: true, spares: true}
 	in.once(f, func() error {
 		s.proxy.Cut()
 		return in.server.settle()

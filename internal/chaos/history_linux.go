@@ -76,8 +76,9 @@ type fault struct {
 	from    int64 // before it was begun
 	done    int64 // when it had worked
 	to      int64 // when it was lifted; never while it goes on
-	severs  bool  // the server may end sessions whose processes cannot know yet
 	server  bool  // it concerns whoever talks to the server
+	severs  bool  // sessions end of which their processes cannot know yet
+	spares  bool  // but not those that live by their lease alone
 }
 
 // violation is what a check found.

@@ -124,26 +124,24 @@ func pidFile(w *worker, k *kind, how request) (held, error) {
 	return held{release: l.Release}, nil
 }
 
-func named(w *worker, k *kind, how request) (held, error) {
-	s := shareable(w, k, how, func() *portalocker.NamedBoundedSemaphore {
-		return portalocker.NewNamedBoundedSemaphore(k.permits, k.name, portalocker.WithDirectory(w.Folder))
-	})
-	slot, err := s.Acquire(how.ctx, how.wait()...)
-	if err != nil {
-		return held{}, err
+// semaphore takes a slot of one of the two kinds.
+func semaphore(new func(w *worker, k *kind) *portalocker.NamedBoundedSemaphore) func(*worker, *kind, request) (held, error) {
+	return func(w *worker, k *kind, how request) (held, error) {
+		s := shareable(w, k, how, func() *portalocker.NamedBoundedSemaphore { return new(w, k) })
+		slot, err := s.Acquire(how.ctx, how.wait()...)
+		if err != nil {
+			return held{}, err
+		}
+		return held{release: slot.Release}, nil
 	}
-	return held{release: slot.Release}, nil
 }
 
-func bounded(w *worker, k *kind, how request) (held, error) {
-	s := shareable(w, k, how, func() *portalocker.BoundedSemaphore {
-		return portalocker.NewBoundedSemaphore(k.permits, portalocker.WithDirectory(w.Folder)) //nolint:staticcheck // it is to be tried as well
-	})
-	slot, err := s.Acquire(how.ctx, how.wait()...)
-	if err != nil {
-		return held{}, err
-	}
-	return held{release: slot.Release}, nil
+func named(w *worker, k *kind) *portalocker.NamedBoundedSemaphore {
+	return portalocker.NewNamedBoundedSemaphore(k.permits, k.name, portalocker.WithDirectory(w.Folder))
+}
+
+func bounded(w *worker, k *kind) *portalocker.NamedBoundedSemaphore {
+	return portalocker.NewBoundedSemaphore(k.permits, portalocker.WithDirectory(w.Folder)).NamedBoundedSemaphore
 }
 
 // atomicFile replaces a file, or reads it, who shares: it must be a whole version.
