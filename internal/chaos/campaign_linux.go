@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sys/unix"
 
 	"github.com/portalocker/portalocker/internal/redistest"
 )
@@ -112,6 +113,7 @@ func (c *campaign) without(why string, faults ...string) {
 func (c *campaign) run(duration time.Duration) error {
 	var canaries sync.WaitGroup
 	canaries.Go(c.canary)
+	canaries.Go(c.kernelCanary)
 	if c.server != nil {
 		canaries.Go(c.serverCanary)
 	}
@@ -253,12 +255,37 @@ func (c *campaign) readHistories() error {
 func (c *campaign) canary() {
 	for !c.over.Load() {
 		if by := sleepLate(); by > notable {
-			c.mu.Lock()
-			c.late = append(c.late, lateness{clock(), int64(by)})
-			c.mu.Unlock()
+			c.tooLate(by)
 		}
 	}
 }
+
+func (c *campaign) tooLate(by time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.late = append(c.late, lateness{clock(), int64(by)})
+}
+
+// kernelCanary takes note of how long the kernel takes for a grace period of RCU, some
+// 20 ms mostly, and seconds where the machine is so busy that the kernel's own threads
+// starve. An inotify instance that is refused waits for one, and so does whoever reads
+// /proc/locks to name the holder. membarrier(2) has the kernel wait for one.
+func (c *campaign) kernelCanary() {
+	for !c.over.Load() {
+		began := time.Now()
+		_, _, errno := unix.Syscall(unix.SYS_MEMBARRIER, membarrierGlobal, 0, 0)
+		if errno != 0 {
+			return // a kernel without it, or one that needs no grace periods
+		}
+		if took := time.Since(began); took > 5*notable {
+			c.tooLate(took)
+		}
+		time.Sleep(5 * notable)
+	}
+}
+
+// membarrierGlobal is MEMBARRIER_CMD_GLOBAL of linux/membarrier.h.
+const membarrierGlobal = 1
 
 // serverCanary takes note of how long the server takes for an answer.
 func (c *campaign) serverCanary() {
