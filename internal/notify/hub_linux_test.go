@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -68,6 +69,62 @@ func TestDispatch(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRefusedInstance: a process that may have no inotify instance does not ask for one
+// at every wait, nor does a wait stand behind another one's try, which takes long. When
+// it may have one again, it gets it.
+func TestRefusedInstance(t *testing.T) {
+	tries, trying, goOn := 0, make(chan struct{}), make(chan struct{})
+	slow, allowed := false, false
+	h := hub{watches: map[int32]map[*Watch]struct{}{}}
+	h.create = func() (fd, poke int, err error) {
+		tries++
+		if slow {
+			close(trying)
+			<-goOn
+		}
+		if allowed {
+			return newInstance()
+		}
+		return 0, 0, unix.EMFILE
+	}
+	path := []string{t.TempDir()}
+	refused := func() {
+		t.Helper()
+		if _, err := h.add(path, 0); !errors.Is(err, unix.EMFILE) {
+			t.Errorf("%v", err)
+		}
+	}
+	longAgo := func() { h.asked = time.Now().Add(-2 * askAgain) }
+	refused()
+	refused()
+	if tries != 1 {
+		t.Errorf("%d tries in a moment", tries)
+	}
+
+	slow = true
+	longAgo()
+	var other sync.WaitGroup
+	other.Go(func() { _, _ = h.add(path, 0) })
+	<-trying
+	refused() // at once, or it would wait for ever
+	close(goOn)
+	other.Wait()
+	if tries != 2 {
+		t.Errorf("%d tries, not one more", tries)
+	}
+
+	slow, allowed = false, true
+	longAgo()
+	w, err := h.add(path, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.forget(w)
+	if err := errors.Join(unix.Close(h.fd), unix.Close(h.poke)); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -42,11 +42,14 @@ type hub struct {
 	mu      sync.Mutex
 	fd      int // of inotify; 0 until the first watch
 	poke    int // an eventfd that gets the leader out of its ppoll
+	create  func() (fd, poke int, err error)
+	refused error     // why there is none; nil before the first try
+	asked   time.Time // when the last try began
 	watches map[int32]map[*Watch]struct{}
 	leader  *Watch // nil while nobody waits
 }
 
-var process = hub{watches: map[int32]map[*Watch]struct{}{}}
+var process = hub{create: newInstance, watches: map[int32]map[*Watch]struct{}{}}
 
 // New starts to watch f. The watch follows the open file, not its name.
 // It fails when the system has no inotify instance or watch left, when /proc is
@@ -142,18 +145,48 @@ func (h *hub) add(paths []string, flags uint32) (*Watch, error) {
 	return w, nil
 }
 
+// askAgain is how long an instance that was refused is not asked for once more. To be
+// refused takes as long as a tear-down, since the kernel limits what it has made
+// already (do_inotify_init of Linux's fs/notify/inotify/inotify_user.c).
+const askAgain = time.Second
+
+// open gets the instance. The caller has h.mu. Once it was refused, nobody has to wait
+// for a try but the one who makes it.
 func (h *hub) open() error {
-	poke, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		return os.NewSyscallError("eventfd", err)
+	var fd, poke int
+	var err error
+	if h.refused == nil {
+		fd, poke, err = h.create()
+	} else {
+		if time.Since(h.asked) < askAgain {
+			return h.refused
+		}
+		h.asked = time.Now()
+		h.mu.Unlock()
+		fd, poke, err = h.create()
+		h.mu.Lock()
 	}
-	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
-	if err != nil {
-		_ = unix.Close(poke)
-		return os.NewSyscallError("inotify_init1", err)
+	switch {
+	case err == nil && h.fd != 0: // another one was quicker
+		_, _ = unix.Close(fd), unix.Close(poke)
+	case err == nil:
+		h.fd, h.poke = fd, poke
+	case h.fd == 0:
+		h.refused, h.asked = err, time.Now()
+		return err
 	}
-	h.fd, h.poke = fd, poke
 	return nil
+}
+
+func newInstance() (fd, poke int, err error) {
+	if poke, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return 0, 0, os.NewSyscallError("eventfd", err)
+	}
+	if fd, err = unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK); err != nil {
+		_ = unix.Close(poke)
+		return 0, 0, os.NewSyscallError("inotify_init1", err)
+	}
+	return fd, poke, nil
 }
 
 func (h *hub) forget(w *Watch) {
