@@ -52,8 +52,10 @@ type worker struct {
 	clients  map[redislock.Liveness]client
 	kinds    []*kind
 	base     leftover
-	doomed   atomic.Bool // the next request kills the process
-	seen     atomic.Bool // the atomic file exists
+	busy     sync.WaitGroup // the goroutines that ask for locks
+	rest     atomic.Bool    // they come to an end
+	doomed   atomic.Bool    // the next request kills the process
+	seen     atomic.Bool    // the atomic file exists
 
 	mu        sync.Mutex
 	next      int            // numbers the requests
@@ -83,45 +85,52 @@ func work(config string) error {
 	go w.canary()
 	lines := bufio.NewScanner(os.Stdin)
 	w.base = lookAround()
-	var rest atomic.Bool
-	var busy sync.WaitGroup
 	fmt.Println("up")
 	for lines.Scan() {
 		command, argument, _ := strings.Cut(lines.Text(), " ")
-		switch command {
-		case "watches":
-			_ = limitUser("max_inotify_watches", argument) // it may have no descriptor for that just now
-			continue
-		case "die":
-			w.doomed.Store(true)
-			continue
-		case "run":
-			w.connect()
-			rest.Store(false)
-			for hand := range hands {
-				r := rand.New(rand.NewPCG(w.Seed, uint64(w.Process*hands+hand)))
-				busy.Go(func() {
-					for !rest.Load() {
-						w.turn(w.kinds[r.IntN(len(w.kinds))], r)
-						time.Sleep(time.Duration(r.IntN(4_000)) * time.Microsecond)
-					}
-				})
-			}
-		case "quiet":
-			rest.Store(true)
-			busy.Wait()
-		case "sweep":
-			w.sweep()
-		case "close":
-			if err := w.disconnect(); err != nil {
-				w.wrong("closing the clients: %v", err)
-			}
-			w.breakAtEnd()
-			w.base.compare(w)
+		if w.obey(command, argument) {
+			fmt.Println("done")
 		}
-		fmt.Println("done")
 	}
 	return file.Close()
+}
+
+// obey does what the worker is told, and says whether that is to be answered.
+func (w *worker) obey(command, argument string) bool {
+	switch command {
+	case "watches":
+		_ = limitUser("max_inotify_watches", argument) // it may have no descriptor for that just now
+		return false
+	case "die":
+		w.doomed.Store(true)
+		return false
+	case "run":
+		w.connect()
+		w.rest.Store(false)
+		for hand := range hands {
+			w.busy.Go(func() { w.live(rand.New(rand.NewPCG(w.Seed, uint64(w.Process*hands+hand)))) })
+		}
+	case "quiet":
+		w.rest.Store(true)
+		w.busy.Wait()
+	case "sweep":
+		w.sweep()
+	case "close":
+		if err := w.disconnect(); err != nil {
+			w.wrong("closing the clients: %v", err)
+		}
+		w.breakAtEnd()
+		w.base.compare(w)
+	}
+	return true
+}
+
+// live is the life of a goroutine.
+func (w *worker) live(r *rand.Rand) {
+	for !w.rest.Load() {
+		w.turn(w.kinds[r.IntN(len(w.kinds))], r)
+		time.Sleep(time.Duration(r.IntN(4_000)) * time.Microsecond)
+	}
 }
 
 func limitUser(name, value string) error {
