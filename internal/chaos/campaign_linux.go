@@ -63,31 +63,16 @@ func newCampaign(seed uint64, broken, keep string, mounts bool) (*campaign, erro
 			return nil, err
 		}
 	}
-	c.disk = filepath.Join(c.folder, "disk")
-	if err := os.MkdirAll(c.disk, 0o777); err != nil {
+	if err := c.makeDisk(mounts); err != nil {
 		return nil, err
 	}
-	err = errors.New("no rights to mount")
-	if mounts {
-		err = mountDisk(c.disk)
-	}
-	if err != nil {
-		c.without(fmt.Sprintf("a full disk: %v", err), fillBytes, fillNames)
+	if err := c.startServer(); err != nil {
+		return nil, err
 	}
 	probe := exec.Command("true")
 	probe.SysProcAttr = userNamespace()
 	if err := probe.Run(); err != nil {
 		c.without(fmt.Sprintf("limits of inotify: no user namespaces: %v", err), fewWatches)
-	}
-	var missing string
-	if c.server, missing, err = newServer(c.folder); err != nil {
-		return nil, err
-	}
-	switch {
-	case c.server == nil:
-		c.without(missing, serverKilled, serverEnded, serverStops, clockAhead, clockBehind, linkCut, linkDead, linkSlow, linkClosed)
-	case missing != "":
-		c.without(missing, clockAhead, clockBehind)
 	}
 	for n := range slots {
 		s := &slot{campaign: c, number: n, namespaced: n < namespacedSlots && !c.lacks[fewWatches]}
@@ -99,6 +84,39 @@ func newCampaign(seed uint64, broken, keep string, mounts bool) (*campaign, erro
 		c.slots = append(c.slots, s)
 	}
 	return c, nil
+}
+
+// makeDisk makes the folder of the lock files, with a disk of its own if that can be
+// had.
+func (c *campaign) makeDisk(mounts bool) error {
+	c.disk = filepath.Join(c.folder, "disk")
+	if err := os.MkdirAll(c.disk, 0o777); err != nil {
+		return err
+	}
+	err := errors.New("no rights to mount")
+	if mounts {
+		err = mountDisk(c.disk)
+	}
+	if err != nil {
+		c.without(fmt.Sprintf("a full disk: %v", err), fillBytes, fillNames)
+	}
+	return nil
+}
+
+// startServer starts the server, if there is one.
+func (c *campaign) startServer() error {
+	var missing string
+	var err error
+	if c.server, missing, err = newServer(c.folder); err != nil {
+		return err
+	}
+	switch {
+	case c.server == nil:
+		c.without(missing, serverKilled, serverEnded, serverStops, clockAhead, clockBehind, linkCut, linkDead, linkSlow, linkClosed)
+	case missing != "":
+		c.without(missing, clockAhead, clockBehind)
+	}
+	return nil
 }
 
 // without leaves faults out, and says why.
@@ -182,7 +200,7 @@ func (c *campaign) begin() error {
 			c.files[s.process.number] = s.history
 		}
 		s.say("run")
-		if err := s.hear("done", patience); err != nil {
+		if err := s.hear("done"); err != nil {
 			return fmt.Errorf("worker %d: %w", s.process.number, err)
 		}
 	}
@@ -214,7 +232,7 @@ func (c *campaign) everybody(word, meaning string) bool {
 	}
 	ok := true
 	for _, s := range c.slots {
-		if err := s.hear("done", 5*patience); err != nil {
+		if err := s.hear("done"); err != nil {
 			ok = false
 			c.round.add(violation{check: "progress", at: clock(), text: fmt.Sprintf("process %d was to %s: %v", s.process.number, meaning, err)})
 			if errors.Is(err, errSilent) {

@@ -79,7 +79,7 @@ func (in *injector) replace(s *slot) {
 		return
 	}
 	s.say("run")
-	if err := s.hear("done", patience); err != nil {
+	if err := s.hear("done"); err != nil {
 		in.fail(fmt.Errorf("worker %d: %w", s.workers, err))
 	}
 }

@@ -6,45 +6,15 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/portalocker/portalocker"
 )
 
-// request is how a lock is asked for.
-type request struct {
-	ctx     context.Context
-	timeout time.Duration
-	shared  bool
-	random  *rand.Rand
-}
-
-// held is a lock that is held.
-type held struct {
-	release func() error
-	fence   int64
-	err     func() error  // whether it is still held; nil for those that cannot be lost
-	longer  time.Duration // to hold it longer, for -break
-}
-
 // path is where the file of a lock is.
 func (w *worker) path(name string) string { return filepath.Join(w.Folder, name+".lock") }
-
-// end is when the time of a request is up by itself.
-func (how request) end() time.Time {
-	end := time.Now().Add(longestWait + patience) // for those that try once, no time
-	if how.timeout > 0 {
-		end = time.Now().Add(how.timeout)
-	}
-	if at, ok := how.ctx.Deadline(); ok && at.Before(end) {
-		return at
-	}
-	return end
-}
 
 // wait are the options of a request, for kinds that would not wait by default too.
 func (how request) wait() []portalocker.Option {

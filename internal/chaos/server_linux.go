@@ -62,7 +62,7 @@ func (s *server) addr() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
 
 // client is one of the coordinator's.
 func (s *server) client() *redis.Client {
-	return redis.NewClient(&redis.Options{Addr: s.addr(), ClientName: coordinator, PoolSize: 1, MaxRetries: -1, ReadTimeout: patience})
+	return redis.NewClient(&redis.Options{Addr: s.addr(), ClientName: coordinator, PoolSize: 1, MaxRetries: -1, ReadTimeout: hang})
 }
 
 // coordinator is what the server calls the connections of the coordinator.
@@ -113,7 +113,7 @@ func (s *server) start() error {
 		return err
 	}
 	s.pid, s.end, s.stopped = cmd.Process.Pid, end, false
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(hang); ; time.Sleep(10 * time.Millisecond) {
 		select {
 		case err := <-s.end:
 			return fmt.Errorf("redis-server ended at once: %v: %s", err, s.said.String())

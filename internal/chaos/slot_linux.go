@@ -78,7 +78,7 @@ func (s *slot) start() error {
 	}(s.lines)
 	s.round.processes[s.workers] = s.process
 	s.files[s.workers] = s.history
-	return s.hear("up", 2*patience)
+	return s.hear("up")
 }
 
 // say sends a line. Whoever has died does not hear it, which is found where its answer
@@ -88,8 +88,8 @@ func (s *slot) say(format string, args ...any) { _, _ = fmt.Fprintf(s.stdin, for
 var errSilent = errors.New("it does not answer")
 
 // hear waits for a line.
-func (s *slot) hear(word string, limit time.Duration) error {
-	timer := time.NewTimer(limit)
+func (s *slot) hear(word string) error {
+	timer := time.NewTimer(hang)
 	defer timer.Stop()
 	select {
 	case line, ok := <-s.lines:
