@@ -29,6 +29,10 @@ var (
 // LockError is what went wrong with one lock. It is ErrLock, and everything that
 // it wraps; for a context that ended, that is ErrAlreadyLocked, the context's
 // error and its cause.
+//
+// On Linux the holder's name comes from /proc/locks. To read that holds up the file
+// locks of all programs for a moment, so a process does it for a twentieth of the time
+// at most: where many tries are refused, by ever other holders, some errors have no name.
 type LockError struct {
 	Op   string // what was tried: "acquire", "release", "lock", "unlock", "read pid"
 	Path string // the lock's path, as it was given

@@ -5,8 +5,6 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/portalocker/portalocker/internal/oslock"
 )
 
 // target is a file whose locks are looked for.
@@ -62,42 +60,3 @@ func newTarget(fd int) (target, error) {
 // is says whether a descriptor is on that very file. On btrfs and overlayfs, files
 // that stat tells apart can look the same in the table of locks.
 func (t *target) is(d *descriptor) bool { return d.dev == t.dev && d.ino == t.ino }
-
-// HolderPID tells who holds a lock that stands in the way of one on the open file,
-// at the cost of reading the table of locks: as a rule the process that took it, and
-// 0 if that has ended or is not known.
-func HolderPID(fd uintptr, mechanism oslock.Mechanism, mode oslock.Mode) int {
-	table, err := read(unix.AT_FDCWD, "/proc/locks", nil)
-	if err != nil {
-		return 0
-	}
-	var st unix.Stat_t
-	if _, err := retry(func() (int, error) { return 0, unix.Fstat(int(fd), &st) }); err != nil {
-		return 0
-	}
-	device, looked := uint64(st.Dev), false
-	t := target{id: FileID{unix.Major(device), unix.Minor(device), st.Ino}}
-	for e := range entries(table) {
-		if e.waiting || e.pid == 0 || e.file.Inode != t.id.Inode || !inTheWay(&e, mechanism, mode) {
-			continue
-		}
-		if e.file != t.id && !looked {
-			looked = true // it is rarely needed, and not for nothing
-			if t, err = newTarget(int(fd)); err != nil {
-				return 0
-			}
-		}
-		if e.file == t.id && alive(e.pid) {
-			return e.pid
-		}
-	}
-	return 0
-}
-
-// inTheWay: of the two kinds that meet, an OFD lock names no process.
-func inTheWay(e *entry, mechanism oslock.Mechanism, mode oslock.Mode) bool {
-	if mechanism == oslock.OFD && e.mechanism == oslock.POSIX {
-		return e.mode == oslock.Exclusive || mode == oslock.Exclusive
-	}
-	return e.mechanism == mechanism
-}
