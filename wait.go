@@ -98,6 +98,12 @@ func (a *acquisition) await(ctx context.Context, prize prize, home *hold) error 
 			continue
 		}
 		now := time.Now()
+		if !w.counted && a.lookedJustNow(now) { // as in take, for goroutines that take turns
+			if err := prize.ask(&w); err != oslock.ErrLocked {
+				w.won = err == nil
+				return err
+			}
+		}
 		w.early = w.early || w.hinted
 		w.count(now)
 		if w.mayTry(now) {
