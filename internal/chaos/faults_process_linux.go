@@ -103,7 +103,8 @@ func (in *injector) fewFiles(f *fault, s *slot) {
 	p := s.process
 	in.lasts(f, in.between(100*time.Millisecond, time.Second), func() {
 		if s.process == p {
-			in.fail(unix.Prlimit(s.pid, unix.RLIMIT_NOFILE, &before, nil))
+			// Not back to what it was: that may have been another fault's.
+			in.fail(unix.Prlimit(s.pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: before.Max, Max: before.Max}, nil))
 		}
 	})
 }
