@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -36,7 +37,8 @@ func (b *Bell) listen() {
 	defer close(b.ended)
 	var ring [1]byte
 	for {
-		if _, err := b.file.Read(ring[:]); err != nil {
+		// The end of a file is here a datagram without content, which anybody may send.
+		if _, err := b.file.Read(ring[:]); err != nil && err != io.EOF {
 			return // closed
 		}
 		select {

@@ -89,6 +89,21 @@ func TestBellTooLong(t *testing.T) {
 	notify.Ring(name)
 }
 
+// TestBellEmptyRing: a datagram without content, which this package never sends but
+// anybody may, is a ring as every other, and not the last one that is heard.
+func TestBellEmptyRing(t *testing.T) {
+	b, err := notify.HangBell(bellName(t, 1))
+	must(t, err)
+	defer b.Close()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	must(t, err)
+	defer unix.Close(fd)
+	must(t, unix.Sendto(fd, nil, 0, &unix.SockaddrUnix{Name: "@" + bellName(t, 1)}))
+	mustRing(t, b)
+	notify.Ring(bellName(t, 1))
+	mustRing(t, b)
+}
+
 // TestBellIsNeverFull: whoever rings does not wait, however often a bell was rung
 // that nobody listens to.
 func TestBellIsNeverFull(t *testing.T) {
