@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -92,8 +93,9 @@ func (s *atomicSettings) step(step atomicStep) error {
 //	}
 //	return f.Commit()
 //
-// It is safe for goroutines in the way of os.File: what is written while Commit
-// runs may be part of the published file, or not, so write before.
+// It is safe for goroutines. Commit and Close wait for a Write that has begun, and one
+// that begins later fails. They do not wait for a ReadFrom: what that writes meanwhile
+// may be part of the published file, or not.
 type AtomicFile struct {
 	name     string // as it was given
 	settings atomicSettings
@@ -101,9 +103,9 @@ type AtomicFile struct {
 	file     *os.File // the draft's
 	old      *entry   // the file to be replaced, as it was last seen; nil if there is none
 
-	mu      sync.Mutex
+	mu      sync.RWMutex // for reading while a write goes on
 	closed  bool
-	failure error // of the first write that failed
+	failure atomic.Pointer[error] // of the first write that failed
 }
 
 // OpenAtomic begins a file that is to be published as path. It fails with
@@ -209,18 +211,24 @@ func (f *AtomicFile) Name() string { return f.name }
 // WriteAt or ReadFrom that failed, Commit fails too: so a program that does not look
 // at each error publishes nothing that is incomplete.
 func (f *AtomicFile) Write(p []byte) (int, error) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
 	n, err := f.file.Write(p)
 	return n, f.wrote(err)
 }
 
 // WriteString is Write for a string.
 func (f *AtomicFile) WriteString(s string) (int, error) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
 	n, err := f.file.WriteString(s)
 	return n, f.wrote(err)
 }
 
 // WriteAt writes at an offset, as os.File.WriteAt does.
 func (f *AtomicFile) WriteAt(p []byte, off int64) (int, error) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
 	n, err := f.file.WriteAt(p, off)
 	return n, f.wrote(err)
 }
@@ -228,12 +236,14 @@ func (f *AtomicFile) WriteAt(p []byte, off int64) (int, error) {
 // ReadFrom writes what r has until its end, as os.File.ReadFrom does; io.Copy calls
 // it. An error of r counts as one of writing.
 func (f *AtomicFile) ReadFrom(r io.Reader) (int64, error) {
-	n, err := f.file.ReadFrom(r)
+	n, err := f.readFrom(r)
 	return n, f.wrote(err)
 }
 
 // Seek sets where the next Write goes, as os.File.Seek does.
 func (f *AtomicFile) Seek(offset int64, whence int) (int64, error) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
 	n, err := f.file.Seek(offset, whence)
 	return n, f.named(err)
 }
@@ -241,11 +251,7 @@ func (f *AtomicFile) Seek(offset int64, whence int) (int64, error) {
 // wrote keeps the first error for Commit.
 func (f *AtomicFile) wrote(err error) error {
 	if err = f.named(err); err != nil {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		if f.failure == nil {
-			f.failure = err
-		}
+		f.failure.CompareAndSwap(nil, &err)
 	}
 	return err
 }
@@ -285,8 +291,8 @@ func (f *AtomicFile) Commit() error {
 }
 
 func (f *AtomicFile) publish() error {
-	if f.failure != nil {
-		return fmt.Errorf("an earlier write failed: %w", bare(f.failure))
+	if failure := f.failure.Load(); failure != nil {
+		return fmt.Errorf("an earlier write failed: %w", bare(*failure))
 	}
 	if f.settings.replace {
 		if err := f.look(); err != nil {

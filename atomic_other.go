@@ -4,6 +4,7 @@ package portalocker
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 )
@@ -66,4 +67,12 @@ func inherit(_ *os.File, old entry) error {
 		return errors.New("the file that is to be replaced is read-only")
 	}
 	return nil
+}
+
+// readFrom writes by Write, for which Commit and Close wait. On Windows the Close of an
+// os.File may hang for ever if it comes while a Write to it begins: readWriteLock in
+// internal/poll of Go 1.26 keeps a reference to a file that is closed between its two
+// steps.
+func (f *AtomicFile) readFrom(r io.Reader) (int64, error) {
+	return io.Copy(struct{ io.Writer }{f}, r)
 }

@@ -4,6 +4,7 @@ package portalocker
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"syscall"
@@ -186,3 +187,6 @@ func retry(f func() error) error {
 		}
 	}
 }
+
+// readFrom leaves the copying to the kernel where it can do that.
+func (f *AtomicFile) readFrom(r io.Reader) (int64, error) { return f.file.ReadFrom(r) }
