@@ -250,8 +250,10 @@ func (f *AtomicFile) Seek(offset int64, whence int) (int64, error) {
 
 // wrote keeps the first error for Commit.
 func (f *AtomicFile) wrote(err error) error {
-	if err = f.named(err); err != nil {
-		f.failure.CompareAndSwap(nil, &err)
+	err = f.named(err)
+	if err != nil {
+		failure := err // &err would have each write allocate
+		f.failure.CompareAndSwap(nil, &failure)
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -23,6 +24,7 @@ type wire struct {
 	mu         sync.Mutex
 	subscribed bool
 	deaf       bool
+	deadline   time.Time // for reading; zero for never
 	closed     chan struct{}
 	once       sync.Once
 }
@@ -70,10 +72,37 @@ func (w *wire) Read(p []byte) (int, error) {
 		case !deaf:
 			return n, err
 		case err != nil:
-			<-w.closed
-			return 0, net.ErrClosed
+			return 0, w.silence()
 		}
 	}
+}
+
+// silence is how a Read ends to which nothing comes, not even the end.
+func (w *wire) silence() error {
+	w.mu.Lock()
+	deadline := w.deadline
+	w.mu.Unlock()
+	var expired <-chan time.Time
+	if !deadline.IsZero() {
+		timer := time.NewTimer(time.Until(deadline))
+		defer timer.Stop()
+		expired = timer.C
+	}
+	select {
+	case <-w.closed:
+		return net.ErrClosed
+	case <-expired:
+		return os.ErrDeadlineExceeded
+	}
+}
+
+// SetReadDeadline counts for a deaf connection, too: else one that becomes deaf while
+// it is greeted would keep its client for ever.
+func (w *wire) SetReadDeadline(t time.Time) error {
+	w.mu.Lock()
+	w.deadline = t
+	w.mu.Unlock()
+	return w.Conn.SetReadDeadline(t)
 }
 
 // SyscallConn lets go-redis see whether a connection of its pool is still open.
