@@ -5,7 +5,7 @@
 //
 // It reads everything from its sources, the standard library too, and of what is not
 // asked for only the declarations. To compile the standard library for a platform that
-// nothing is run on takes five times as long.
+// nothing is run on takes ten times as long.
 package main
 
 import (
