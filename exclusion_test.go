@@ -31,11 +31,22 @@ const workers = 16
 // what the lock lets happen.
 type witness struct {
 	inside [workers]struct {
-		pid     atomic.Int64 // of a worker that holds the lock, 0 when it does not
-		writing atomic.Int64 // whether alone
-		turns   atomic.Int64 // exclusive holds in which the counter was written
+		note  atomic.Int64 // a worker that holds the lock, 0 when it does not
+		turns atomic.Int64 // exclusive holds in which the counter was written
+		most  atomic.Int64 // slots of a semaphore that the worker has seen taken at once
 	}
 }
+
+// noteOf says in one word who holds, and whether alone. Of two words, the one that a
+// killed writer left would speak of the reader that comes after it.
+func noteOf(pid int, alone bool) int64 {
+	if alone {
+		return int64(-pid)
+	}
+	return int64(pid)
+}
+
+func readNote(note int64) (pid int, alone bool) { return int(max(note, -note)), note < 0 }
 
 // mapWitness maps a file, and makes it if it is not there. It is mapped until unmap.
 func mapWitness(path string) (w *witness, unmap func() error, err error) {
@@ -54,27 +65,22 @@ func mapWitness(path string) (w *witness, unmap func() error, err error) {
 
 // enter notes that a worker holds the lock, and looks for another that does too.
 func (w *witness) enter(me int, alone bool) error {
-	if alone {
-		w.inside[me].writing.Store(1)
-	}
-	w.inside[me].pid.Store(int64(os.Getpid()))
+	w.inside[me].note.Store(noteOf(os.Getpid(), alone))
 	for other := range workers {
-		pid := w.inside[other].pid.Load()
-		if other == me || pid == 0 || !(alone || w.inside[other].writing.Load() == 1) {
+		note := w.inside[other].note.Load()
+		pid, writes := readNote(note)
+		if other == me || note == 0 || !alone && !writes {
 			continue
 		}
 		// A killed worker's note stays. It lost its lock when it died.
-		if alive(int(pid)) && w.inside[other].pid.Load() == pid {
-			return fmt.Errorf("TWO HOLDERS: worker %d (alone: %t) beside worker %d", me, alone, other)
+		if alive(pid) && w.inside[other].note.Load() == note {
+			return fmt.Errorf("TWO HOLDERS: worker %d (alone: %t) beside worker %d (alone: %t)", me, alone, other, writes)
 		}
 	}
 	return nil
 }
 
-func (w *witness) leave(me int) {
-	w.inside[me].pid.Store(0)
-	w.inside[me].writing.Store(0)
-}
+func (w *witness) leave(me int) { w.inside[me].note.Store(0) }
 
 // workerRole takes a lock again and again until its input ends: shared or
 // exclusive, waiting or trying, for a short or no time. Its arguments are the

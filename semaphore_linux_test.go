@@ -136,19 +136,20 @@ func slotWorkerRole(p *testproc.Peer, args []string) error {
 		}
 		// A slot is a worker's place in the witness here.
 		at := &seen.inside[slices.Index(s.Filenames(), slot.Path())]
-		if pid := at.pid.Swap(int64(os.Getpid())); pid != 0 && alive(int(pid)) {
+		note := at.note.Swap(noteOf(os.Getpid(), true))
+		if pid, _ := readNote(note); note != 0 && alive(pid) {
 			return fmt.Errorf("slot %s is had twice, by %d too", slot.Path(), pid)
 		}
 		inside := int64(0)
 		for i := range n {
-			if seen.inside[i].pid.Load() != 0 {
+			if seen.inside[i].note.Load() != 0 {
 				inside++
 			}
 		}
 		seen.inside[me].turns.Add(1)
-		seen.inside[me].writing.Store(max(inside, seen.inside[me].writing.Load()))
+		seen.inside[me].most.Store(max(inside, seen.inside[me].most.Load()))
 		time.Sleep(time.Duration(random.IntN(2000)) * time.Microsecond)
-		at.pid.Store(0)
+		at.note.Store(0)
 		if err := s.Release(); err != nil {
 			return err
 		}
@@ -196,7 +197,7 @@ func TestSemaphoreNeverOver(t *testing.T) {
 	turns, most := int64(0), int64(0)
 	for i := range workers {
 		turns += seen.inside[i].turns.Load()
-		most = max(most, seen.inside[i].writing.Load())
+		most = max(most, seen.inside[i].most.Load())
 	}
 	t.Logf("%d turns, %d kills, at most %d inside", turns, kills, most)
 	if most != slots {
