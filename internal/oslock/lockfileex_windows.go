@@ -3,6 +3,7 @@ package oslock
 import (
 	"errors"
 	"fmt"
+	"runtime"
 
 	"golang.org/x/sys/windows"
 )
@@ -29,16 +30,36 @@ var lockFileExFacility = facility{
 	},
 }
 
+// lockFileEx waits for its request, since on a handle for asynchronous I/O
+// (FILE_FLAG_OVERLAPPED) that may be pending when the call returns: the file would be
+// locked later, when nobody knows of it, and until then the system writes to the
+// request. The low bit of the event, when set, keeps the request's end from the
+// handle's completion port, where Go's runtime waits for the ends of its own
+// (GetQueuedCompletionStatus).
 func lockFileEx(fd uintptr, mode Mode, flags uint32) error {
 	if mode == Exclusive {
 		flags |= windows.LOCKFILE_EXCLUSIVE_LOCK
 	}
-	return sortError(windows.LockFileEx(windows.Handle(fd), flags, 0, rangeLow, rangeHigh, new(windows.Overlapped)))
+	ended, err := windows.CreateEvent(nil, 1, 0, nil)
+	if err != nil {
+		return err
+	}
+	defer windows.CloseHandle(ended) //nolint:errcheck // nobody else has it
+	request := &windows.Overlapped{HEvent: ended | 1}
+	var pinned runtime.Pinner
+	pinned.Pin(request)
+	defer pinned.Unpin()
+	err = windows.LockFileEx(windows.Handle(fd), flags, 0, rangeLow, rangeHigh, request)
+	if errors.Is(err, windows.ERROR_IO_PENDING) {
+		var transferred uint32
+		err = windows.GetOverlappedResult(windows.Handle(fd), request, &transferred, true)
+	}
+	return sortError(err)
 }
 
 func sortError(err error) error {
 	switch {
-	case errors.Is(err, windows.ERROR_LOCK_VIOLATION), errors.Is(err, windows.ERROR_IO_PENDING):
+	case errors.Is(err, windows.ERROR_LOCK_VIOLATION):
 		return ErrLocked
 	case errors.Is(err, windows.ERROR_NOT_SUPPORTED), errors.Is(err, windows.ERROR_CALL_NOT_IMPLEMENTED),
 		errors.Is(err, windows.ERROR_INVALID_FUNCTION):
