@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,8 +21,8 @@ const (
 	// stopped process at the head of the queue can cost the others.
 	giveWay = 500 * time.Microsecond
 
-	// lookEvery bounds how often one lock that is taken again and again looks what
-	// kind of file is at its path and whether other processes queue for it: system
+	// lookEvery bounds how often a process that locks a path again and again looks
+	// what kind of file is there and whether other processes queue for it: system
 	// calls that matter to a lock of a few microseconds, while nobody notices this
 	// delay.
 	lookEvery = time.Millisecond
@@ -54,15 +55,17 @@ type acquisition struct {
 // knowledge is what a lock remembers of its path from one acquisition to the
 // next. Only the acquisition that has the lock's gate uses it.
 type knowledge struct {
-	looked time.Time // when the path, and the queue of other processes, were last looked at
+	looked time.Time // when the path was last looked at, and no other process queued for it
 	vetted bool      // what lay at the path was fit to be opened
 	dev    uint64    // the device that local speaks of
 	local  bool      // tickets mean something there
-
-	// spare is an acquisition that has ended, for the next one to use its memory.
-	// It is taken before the gate is had, and so by an exchange.
-	spare atomic.Pointer[acquisition]
 }
+
+// fresh says that the path and the queue need no look yet.
+func (k *knowledge) fresh(now time.Time) bool { return now.Sub(k.looked) < lookEvery }
+
+// spares are acquisitions that have ended, for others to use their memory.
+var spares = sync.Pool{New: func() any { return new(acquisition) }}
 
 // hold is a lock that is held: an open file, the system's lock on it, and the
 // place among the holders of this process.
@@ -80,16 +83,14 @@ type hold struct {
 
 // newAcquisition begins an acquisition, unless something makes it senseless.
 func newAcquisition(ctx context.Context, t *target, s *settings, opts []Option, known *knowledge) (*acquisition, error) {
-	a := known.spare.Swap(nil)
-	if a == nil {
-		a = &acquisition{}
-	}
+	a := spares.Get().(*acquisition)
 	a.target, a.settings, a.known, a.started = t, s, known, time.Now()
 	if len(opts) > 0 {
 		changed := *s
 		changed.apply(opts)
 		a.settings = &changed
 	}
+	a.hold.target, a.hold.mechanism, a.hold.place.known = t, a.mechanism, known
 	a.access = a.settings.access
 	if a.timeout < Forever/2 { // what is longer would overflow the sum
 		a.end = a.started.Add(a.timeout)
@@ -115,9 +116,9 @@ func newAcquisition(ctx context.Context, t *target, s *settings, opts []Option, 
 // locked.
 func (a *acquisition) run(ctx context.Context) (*hold, error) {
 	h := &a.hold
-	h.target, h.mechanism, h.whole = a.target, a.mechanism, a
+	h.whole = a
 	if !a.onlyOnce() { // who tries once does not stand in line: "already locked" would be a lie if the lock is free
-		a.first = h.place.enter(a.path, a.mechanism, a.lockMode)
+		a.first = h.place.enter(a.path, a.mechanism, a.lockMode, a.started)
 	}
 	err := a.openInTurn(ctx)
 	if err != nil {
@@ -176,18 +177,13 @@ func (a *acquisition) waitToOpen(ctx context.Context) error {
 func (a *acquisition) open() (err error) {
 	h := &a.hold
 	how := opening{access: a.access, perm: a.perm, vetted: a.known.vetted}
-	how.trusted = how.vetted && !a.private && a.lookedJustNow(a.started)
+	how.trusted = how.vetted && !a.private && a.known.fresh(a.started)
 	h.file, h.id, err = a.target.open(how)
 	a.known.vetted = err == nil
 	if err == nil {
 		h.fd = h.file.Fd()
 	}
 	return err
-}
-
-// lookedJustNow says that the path and the queue need no look yet.
-func (a *acquisition) lookedJustNow(now time.Time) bool {
-	return now.Sub(a.known.looked) < lookEvery
 }
 
 // worthReopening says whether another file may be locked where this one was not.
@@ -288,9 +284,8 @@ func (h *hold) drop() error {
 // calls it must be the last that knows the hold.
 func (h *hold) spare() {
 	if a := h.whole; a != nil {
-		known := a.known
 		*a = acquisition{}
-		known.spare.Store(a)
+		spares.Put(a)
 	}
 }
 

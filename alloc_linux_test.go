@@ -22,14 +22,7 @@ func TestAllocations(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := New(filepath.Join(t.TempDir(), "x.lock"), test.opts...)
-			pair := func() {
-				if _, err := l.Acquire(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				if err := l.Release(); err != nil {
-					t.Fatal(err)
-				}
-			}
+			pair := func() { acquireAndRelease(t, l) }
 			pair() // the first one makes and vets the file
 			// No look at the queue, however slow the machine is: looks are rare, and may allocate.
 			l.known.looked = time.Now().Add(time.Hour)
@@ -37,5 +30,34 @@ func TestAllocations(t *testing.T) {
 				t.Errorf("%v allocations, more than %v", got, most)
 			}
 		})
+	}
+}
+
+// TestAllocationsOfNew: a new instance each time allocates itself in three parts besides,
+// and nothing for a wait, since what the last one has learned of the path is known to it.
+func TestAllocationsOfNew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.lock")
+	pair := func() {
+		l := New(path)
+		// As above. It is what the last one has left in the line.
+		lines.Lock()
+		if lines.spare != nil && lines.spare.path == path {
+			lines.spare.known.looked = time.Now()
+		}
+		lines.Unlock()
+		acquireAndRelease(t, l)
+	}
+	pair()
+	if got, most := testing.AllocsPerRun(1000, pair), 6.0; got > most {
+		t.Errorf("%v allocations, more than %v", got, most)
+	}
+}
+
+func acquireAndRelease(t *testing.T, l *Lock) {
+	if _, err := l.Acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Release(); err != nil {
+		t.Fatal(err)
 	}
 }

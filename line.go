@@ -3,6 +3,7 @@ package portalocker
 import (
 	"container/list"
 	"sync"
+	"time"
 
 	"github.com/portalocker/portalocker/internal/oslock"
 )
@@ -22,6 +23,7 @@ type line struct {
 	head              *place    // whose turn it is, as soon as those holders allow it
 	near              list.List // of *place: who is behind the head, and may open the file
 	far               list.List // of *place: who is behind those
+	known             knowledge // what the last of them has learned of the path
 }
 
 // lineOpen is how many waiters behind the head have the file open, so that it is
@@ -32,6 +34,7 @@ const lineOpen = 64
 type place struct {
 	line  *line
 	mode  oslock.Mode
+	known *knowledge // of who stands there, whom it belongs to
 	holds bool
 	in    *list.List    // near or far, nil for the head and for holders
 	elem  *list.Element // in that list
@@ -46,10 +49,11 @@ var lines struct {
 }
 
 // enter goes to the end of the line, and reports what first does.
-func (p *place) enter(path string, mechanism oslock.Mechanism, mode oslock.Mode) (first bool) {
+func (p *place) enter(path string, mechanism oslock.Mechanism, mode oslock.Mode, now time.Time) (first bool) {
 	lines.Lock()
 	defer lines.Unlock()
 	l := p.at(path, mechanism, mode)
+	p.learn(now)
 	switch {
 	case l.head == nil:
 		l.head = p
@@ -92,7 +96,7 @@ func newLine(path string, mechanism oslock.Mechanism) *line {
 		delete(lines.byPath[l.mechanism], l.path)
 		lines.spare = nil
 	}
-	l.path, l.mechanism = path, mechanism
+	l.path, l.mechanism, l.known = path, mechanism, knowledge{}
 	if lines.byPath[mechanism] == nil {
 		lines.byPath[mechanism] = map[string]*line{}
 	}
@@ -111,10 +115,25 @@ func (p *place) mayOpen() (bool, <-chan struct{}) {
 // first reports whether it is this place's turn to ask the operating system: it
 // is the head, and no holder of this process stands in its way. If not, the
 // channel receives when that may have changed.
-func (p *place) first() (bool, <-chan struct{}) {
+func (p *place) first(now time.Time) (bool, <-chan struct{}) {
 	lines.Lock()
 	defer lines.Unlock()
+	p.learn(now)
 	return p.waitUnless(p.isNext())
+}
+
+// learn takes over what others of this process have just learned of the path.
+func (p *place) learn(now time.Time) {
+	if k := &p.line.known; k.looked.After(p.known.looked) && k.fresh(now) {
+		*p.known = *k
+	}
+}
+
+// teach leaves it to others. Who could not open the path has them look at it anew.
+func (p *place) teach() {
+	if k := &p.line.known; !p.known.vetted || p.known.looked.After(k.looked) {
+		*k = *p.known
+	}
 }
 
 func (p *place) waitUnless(ready bool) (bool, <-chan struct{}) {
@@ -147,6 +166,7 @@ func (p *place) leave() (woke bool) {
 	}
 	lines.Lock()
 	defer lines.Unlock()
+	p.teach()
 	if p.holds {
 		*p.holders()--
 	} else {

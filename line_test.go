@@ -8,22 +8,25 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/portalocker/portalocker/internal/oslock"
 )
 
+func newPlace() *place { return &place{known: &knowledge{}} }
+
 // stand goes to the end of the line for one path.
 func stand(t *testing.T, mode oslock.Mode) *place {
 	t.Helper()
-	p := &place{}
-	p.enter(t.Name(), oslock.Flock, mode)
+	p := newPlace()
+	p.enter(t.Name(), oslock.Flock, mode, time.Time{})
 	return p
 }
 
 // whose says of each place whether it is its turn: "x" for yes, "." for no.
 func whose(places ...*place) (turns string) {
 	for _, p := range places {
-		if mine, _ := p.first(); mine {
+		if mine, _ := p.first(time.Time{}); mine {
 			turns += "x"
 		} else {
 			turns += "."
@@ -85,7 +88,7 @@ func TestLineOrder(t *testing.T) {
 			gone, left := map[int]bool{}, map[int]bool{} // not in the line; not a holder either
 			for n, mode := range test.modes {
 				if slices.ContainsFunc(test.steps, func(step string) bool { return strings.HasPrefix(step, fmt.Sprintf("pass %d", n)) }) {
-					places = append(places, &place{})
+					places = append(places, newPlace())
 					gone[n] = true // never in the line
 				} else {
 					places = append(places, stand(t, mode))
@@ -179,8 +182,8 @@ func TestLineNear(t *testing.T) {
 // only then.
 func TestLineTells(t *testing.T) {
 	a, b, c := stand(t, oslock.Exclusive), stand(t, oslock.Exclusive), stand(t, oslock.Exclusive)
-	_, turnB := b.first()
-	_, turnC := c.first()
+	_, turnB := b.first(time.Time{})
+	_, turnC := c.first(time.Time{})
 	told := func(b, c bool) {
 		t.Helper()
 		for name, turn := range map[string]struct {
@@ -213,9 +216,62 @@ func TestLineTells(t *testing.T) {
 	if c.leave() {
 		t.Error("leave says that it woke somebody, and nobody is there")
 	}
-	if (&place{}).leave() {
+	if newPlace().leave() {
 		t.Error("who has no place woke somebody")
 	}
+	mustBeEmpty(t)
+}
+
+// TestLineKnows: what one lock has learned of its path another one knows that comes
+// after it, for as long as it is fresh, and until somebody cannot open the path. What is
+// known of one path is not known of another.
+func TestLineKnows(t *testing.T) {
+	looked := time.Now()
+	learned := knowledge{looked: looked, vetted: true, dev: 7, local: true}
+	paths := []string{t.Name() + "/a", t.Name() + "/b"}
+	enter := func(path string, now time.Time) *place {
+		p := newPlace()
+		p.enter(path, oslock.Flock, oslock.Exclusive, now)
+		return p
+	}
+	knows := func(what string, p *place, want knowledge) {
+		t.Helper()
+		if *p.known != want {
+			t.Errorf("%s knows %+v, not %+v", what, *p.known, want)
+		}
+	}
+	soon, late := looked.Add(lookEvery/2), looked.Add(lookEvery)
+
+	one, beside := enter(paths[0], looked), enter(paths[0], looked)
+	*one.known = learned
+	one.leave()
+	knows("who stands there", beside, knowledge{})
+	beside.first(soon)
+	knows("who was there and has its turn", beside, learned)
+	beside.leave()
+	next := enter(paths[0], soon)
+	knows("who comes soon", next, learned)
+	next.leave()
+	tooLate := enter(paths[0], late)
+	knows("who comes late", tooLate, knowledge{})
+	tooLate.known.vetted = true
+	tooLate.leave()
+	fails := enter(paths[0], soon)
+	knows("who comes after one that knew nothing", fails, learned)
+	fails.known.vetted = false
+	fails.leave()
+	warned := enter(paths[0], soon)
+	if warned.known.vetted {
+		t.Error("the path is vetted, though it could not be opened")
+	}
+	*warned.known = learned
+	warned.leave()
+	other := enter(paths[1], soon)
+	knows("another path", other, knowledge{})
+	other.leave()
+	back := enter(paths[0], soon)
+	knows("who comes when the line was another path's", back, knowledge{})
+	back.leave()
 	mustBeEmpty(t)
 }
 
@@ -224,8 +280,8 @@ func TestLinesAreApart(t *testing.T) {
 	var places []*place
 	for _, path := range []string{t.Name() + "/a", t.Name() + "/b"} {
 		for _, m := range []oslock.Mechanism{oslock.Flock, oslock.POSIX} {
-			p := &place{}
-			p.enter(path, m, oslock.Exclusive)
+			p := newPlace()
+			p.enter(path, m, oslock.Exclusive, time.Time{})
 			places = append(places, p)
 		}
 	}
@@ -244,8 +300,8 @@ func TestLinesAreApart(t *testing.T) {
 // the same path.
 func TestLineKept(t *testing.T) {
 	enter := func(path string, m oslock.Mechanism) *place {
-		p := &place{}
-		if !p.enter(path, m, oslock.Exclusive) {
+		p := newPlace()
+		if !p.enter(path, m, oslock.Exclusive, time.Time{}) {
 			t.Errorf("%s, %v: not the first in an empty line", path, m)
 		}
 		return p
@@ -258,8 +314,8 @@ func TestLineKept(t *testing.T) {
 	if again.line != kept {
 		t.Error("the line was not kept for its path")
 	}
-	behind := &place{}
-	if behind.enter(a, oslock.Flock, oslock.Exclusive) || behind.line != kept {
+	behind := newPlace()
+	if behind.enter(a, oslock.Flock, oslock.Exclusive, time.Time{}) || behind.line != kept {
 		t.Error("not behind the first")
 	}
 	other := enter(b, oslock.Flock) // while the kept one is in use
@@ -286,13 +342,13 @@ func TestLineKept(t *testing.T) {
 	mustBeEmpty(t)
 	enter(b, oslock.Flock).leave() // the kept one is another path's by now
 	mustBeEmpty(t)
-	var passed, late place
+	passed, late := newPlace(), newPlace()
 	passed.pass(b, oslock.Flock, oslock.Shared)
-	if late.enter(b, oslock.Flock, oslock.Exclusive) {
+	if late.enter(b, oslock.Flock, oslock.Exclusive, time.Time{}) {
 		t.Error("the first beside a holder that has passed the line by")
 	}
 	late.leave()
-	if !late.enter(b, oslock.Flock, oslock.Shared) {
+	if !late.enter(b, oslock.Flock, oslock.Shared, time.Time{}) {
 		t.Error("not the first beside one to share with")
 	}
 	late.leave()
@@ -310,8 +366,8 @@ func TestLineCrowd(t *testing.T) {
 			for range 100 {
 				mode := oslock.Mode(1 + rand.IntN(2))
 				p := stand(t, mode)
-				mine, turn := p.first()
-				for ; !mine; mine, turn = p.first() {
+				mine, turn := p.first(time.Time{})
+				for ; !mine; mine, turn = p.first(time.Time{}) {
 					if rand.IntN(8) == 0 {
 						break
 					}

@@ -15,11 +15,10 @@ func opened(t *testing.T, path string) *acquisition {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.hold.target, a.hold.mechanism = a.target, a.mechanism
 	if err := a.open(); err != nil {
 		t.Fatal(err)
 	}
-	a.hold.place.enter(path, a.mechanism, a.lockMode)
+	a.hold.place.enter(path, a.mechanism, a.lockMode, a.started)
 	t.Cleanup(func() {
 		if err := a.hold.drop(); err != nil {
 			t.Error(err)

@@ -42,9 +42,8 @@ func (s *slotSearch) run(ctx context.Context) error {
 		return err
 	}
 	home := &s.acquisition.hold
-	home.target, home.mechanism = s.target, s.mechanism
 	// A line of its own: that of the path is for those who want this one slot.
-	home.place.enter(s.path+"\x00slots", s.mechanism, oslock.Shared)
+	home.place.enter(s.path+"\x00slots", s.mechanism, oslock.Shared, s.started)
 	err := s.openInTurn(ctx)
 	if err != nil {
 		home.place.leave()
@@ -179,7 +178,7 @@ func (s *slotSearch) openSlot(i int) (*acquisition, error) {
 		return s.opened[i], nil
 	}
 	one := &acquisition{target: &s.slots[i], settings: s.settings, known: &knowledge{}, access: s.access, started: s.started}
-	one.hold.target, one.hold.mechanism = one.target, one.mechanism
+	one.hold.target, one.hold.mechanism, one.hold.place.known = one.target, one.mechanism, one.known
 	return one, one.open()
 }
 

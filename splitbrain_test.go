@@ -30,11 +30,10 @@ func (a *actor) step(t *testing.T, path string, n int, crash bool) {
 			t.Fatal(err)
 		}
 		h := &a.acquisition.hold
-		h.target, h.mechanism = a.acquisition.target, a.acquisition.mechanism
 		if err := a.acquisition.open(); err != nil {
 			t.Fatal(err)
 		}
-		h.place.enter(path, h.mechanism, oslock.Exclusive)
+		h.place.enter(path, h.mechanism, oslock.Exclusive, a.acquisition.started)
 		a.opened = true
 	case 1:
 		err := a.acquisition.try(0)

@@ -65,9 +65,9 @@ func (a *acquisition) take(ctx context.Context) error {
 	}
 	mine := a.first
 	if !mine {
-		mine, _ = a.hold.place.first() // by now
+		mine, _ = a.hold.place.first(a.started) // by now
 	}
-	if mine && a.lookedJustNow(a.started) {
+	if mine && a.known.fresh(a.started) {
 		// Nobody is before us, as far as is known: since the look at the line, none
 		// but a single try can have got the lock, and then the system says so. This
 		// is what await would do too, without what only a wait needs.
@@ -89,7 +89,8 @@ func (a *acquisition) await(ctx context.Context, prize prize, home *hold) error 
 	w := waiter{acquisition: a, prize: prize, home: home, hinted: true}
 	defer w.leave()
 	for {
-		mine, turn := home.place.first()
+		now := time.Now()
+		mine, turn := home.place.first(now)
 		if !mine {
 			if err := a.waitFor(ctx, turn); err != nil {
 				return err
@@ -97,8 +98,7 @@ func (a *acquisition) await(ctx context.Context, prize prize, home *hold) error 
 			w.hinted = true
 			continue
 		}
-		now := time.Now()
-		if !w.counted && a.lookedJustNow(now) { // as in take, for goroutines that take turns
+		if !w.counted && a.known.fresh(now) { // as in take, for goroutines that take turns
 			if err := prize.ask(&w); err != oslock.ErrLocked {
 				w.won = err == nil
 				return err
@@ -139,15 +139,19 @@ func (w *waiter) count(now time.Time) {
 	if w.counted && w.ahead == 0 {
 		return // once first, always first: arrivals come behind
 	}
-	if !w.counted {
-		w.counted, w.known.looked = true, now
+	arrived := !w.counted
+	if arrived {
+		w.counted = true
 		w.queue, w.ordered = w.queueAt(w.home)
 	}
-	if !w.ordered {
-		w.front = true
-		return
+	var ahead int
+	var first int64
+	if w.ordered {
+		ahead, first = w.queue.ahead()
 	}
-	ahead, first := w.queue.ahead()
+	if arrived && ahead == 0 {
+		w.known.looked = now // had somebody stood there, the next to come would have to look too
+	}
 	w.front = w.front || w.rung || ahead < ticketWindow
 	switch {
 	case w.hinted:
