@@ -120,34 +120,42 @@ func (a *acquisition) run(ctx context.Context) (*hold, error) {
 	if !a.onlyOnce() { // who tries once does not stand in line: "already locked" would be a lie if the lock is free
 		a.first = h.place.enter(a.path, a.mechanism, a.lockMode, a.started)
 	}
-	err := a.openInTurn(ctx)
-	if err != nil {
+	open, err := a.openFor(ctx, a.take)
+	if err == nil && a.access.truncate {
+		err = h.file.Truncate(0)
+	}
+	switch {
+	case err == nil:
+		return h, nil
+	case !open:
 		h.place.leave()
 		return nil, err
 	}
-	err = a.take(ctx)
+	return nil, join(a.explain(ctx, err), h.drop())
+}
+
+// openFor opens the file and calls take, once more with the file opened anew where
+// that may help. The place in this process's line is kept meanwhile. It reports
+// whether the file is open; then the error is take's.
+func (a *acquisition) openFor(ctx context.Context, take func(context.Context) error) (open bool, err error) {
+	if err := a.openInTurn(ctx); err != nil {
+		return false, err
+	}
+	err = take(ctx)
 	for opened := 1; err != nil && a.worthReopening(ctx, err, opened); opened++ {
-		// The place in this process's line is kept; the file is exchanged.
-		reopenErr := oslock.Close(h.file)
+		reopenErr := oslock.Close(a.hold.file)
 		if reopenErr == nil {
 			reopenErr = a.open()
 		}
 		if reopenErr != nil {
-			h.place.leave()
 			if needsOtherAccess(err) {
-				return nil, join(a.explain(ctx, err), reopenErr)
+				reopenErr = join(a.explain(ctx, err), reopenErr)
 			}
-			return nil, reopenErr
+			return false, reopenErr
 		}
-		err = a.take(ctx)
+		err = take(ctx)
 	}
-	if err == nil && a.access.truncate {
-		err = h.file.Truncate(0)
-	}
-	if err != nil {
-		return nil, join(a.explain(ctx, err), h.drop())
-	}
-	return h, nil
+	return true, err
 }
 
 // openInTurn opens the file as soon as the place in line is near enough.

@@ -9,9 +9,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/portalocker/portalocker"
 	"github.com/portalocker/portalocker/internal/testproc"
@@ -106,6 +109,36 @@ func TestSemaphoreTimeout(t *testing.T) {
 	}
 	if err := held.Release(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestSemaphoreBecomesAFolder: a wait that fails because a slot is no file any more
+// leaves none of the slots open.
+func TestSemaphoreBecomesAFolder(t *testing.T) {
+	dir, folder := t.TempDir(), t.TempDir()
+	testproc.Start(t, "slot", dir, "2").Expect("ok")
+	testproc.Start(t, "slot", dir, "2").Expect("ok")
+	s := portalocker.NewNamedBoundedSemaphore(2, "job", portalocker.WithDirectory(dir), portalocker.WithFailWhenLocked(false))
+	home := s.Filenames()[0]
+	failed := make(chan error)
+	go func() {
+		_, err := s.Acquire(t.Context(), portalocker.WithTimeout(portalocker.Forever))
+		failed <- err
+	}()
+	queued(t, home, 1)
+	watching(t, os.Getpid(), home)
+	if err := unix.Renameat2(unix.AT_FDCWD, folder, unix.AT_FDCWD, home, unix.RENAME_EXCHANGE); err != nil {
+		t.Fatal(err)
+	}
+	mustSay(t, <-failed, "it is a directory")
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if file, _ := os.Readlink("/proc/self/fd/" + fd.Name()); strings.HasPrefix(file, dir) || strings.HasPrefix(file, folder) {
+			t.Errorf("%s is still open", file)
+		}
 	}
 }
 

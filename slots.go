@@ -44,27 +44,15 @@ func (s *slotSearch) run(ctx context.Context) error {
 	home := &s.acquisition.hold
 	// A line of its own: that of the path is for those who want this one slot.
 	home.place.enter(s.path+"\x00slots", s.mechanism, oslock.Shared, s.started)
-	err := s.openInTurn(ctx)
-	if err != nil {
-		home.place.leave()
-		return s.full(err)
-	}
-	err = s.await(ctx, s, home)
-	for opened := 1; err != nil && s.worthReopening(ctx, err, opened); opened++ {
-		reopenErr := oslock.Close(home.file)
-		if reopenErr == nil {
-			reopenErr = s.open()
-		}
-		if reopenErr != nil {
-			home.place.leave()
-			return reopenErr
-		}
-		err = s.await(ctx, s, home)
-	}
+	open, err := s.openFor(ctx, func(ctx context.Context) error { return s.await(ctx, s, home) })
 	for _, one := range s.opened {
 		if one != nil && &one.hold != s.hold {
 			_ = one.hold.drop() // not locked, not written
 		}
+	}
+	if !open {
+		home.place.leave()
+		return s.full(err)
 	}
 	dropErr := home.drop()
 	if err == nil && dropErr != nil {
