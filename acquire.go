@@ -47,7 +47,7 @@ type acquisition struct {
 	started   time.Time
 	end       time.Time // of the timeout; zero for never
 	timer     *time.Timer
-	told      bool // of the wait
+	waited    bool
 	first     bool // came into this process's line as the one whose turn it is
 	hold      hold
 }
@@ -77,6 +77,7 @@ type hold struct {
 	mechanism oslock.Mechanism
 	place     place
 	unlocked  error         // the result of unlockFD, which as a closure would cost a fast release two allocations
+	since     time.Time     // when the lock was had, or a little earlier
 	watch     *notify.Watch // of the wait that led here, to be ended with the hold; may be nil
 	whole     *acquisition  // that this is a part of, if its memory may be used again
 }
@@ -148,7 +149,7 @@ func (a *acquisition) openFor(ctx context.Context, take func(context.Context) er
 			reopenErr = a.open()
 		}
 		if reopenErr != nil {
-			if needsOtherAccess(err) {
+			if refusedAccess(err) {
 				reopenErr = join(a.explain(ctx, err), reopenErr)
 			}
 			return false, reopenErr
@@ -160,7 +161,12 @@ func (a *acquisition) openFor(ctx context.Context, take func(context.Context) er
 
 // openInTurn opens the file as soon as the place in line is near enough.
 func (a *acquisition) openInTurn(ctx context.Context) error {
-	if !a.first && !a.onlyOnce() {
+	switch {
+	case a.onlyOnce():
+		if a.heldHere() {
+			return a.lockedHere(nil)
+		}
+	case !a.first:
 		if err := a.waitToOpen(ctx); err != nil {
 			return err
 		}
@@ -168,9 +174,22 @@ func (a *acquisition) openInTurn(ctx context.Context) error {
 	return a.open()
 }
 
+// heldHere says that this process has the lock already, and that a file opened in vain
+// could not be closed before its release, as with POSIX locks.
+func (a *acquisition) heldHere() bool {
+	if a.mechanism != oslock.POSIX || a.access.excl {
+		return false
+	}
+	id := (&hold{target: a.target}).identity()
+	return oslock.Held(id.dev, id.ino, a.lockMode)
+}
+
 func (a *acquisition) waitToOpen(ctx context.Context) error {
 	for {
 		near, turn := a.hold.place.mayOpen()
+		if a.mechanism == oslock.POSIX { // see heldHere: to have the file open before its turn would not be for nothing
+			near, turn = a.hold.place.first(time.Now())
+		}
 		if near {
 			return nil
 		}
@@ -203,7 +222,7 @@ func (a *acquisition) worthReopening(ctx context.Context, err error, opened int)
 		}
 		return ctx.Err() == nil && (a.onlyOnce() || !a.expired())
 	}
-	if needsOtherAccess(err) && !(a.access.read && a.access.write) {
+	if refusedAccess(err) && !(a.access.read && a.access.write) {
 		a.access.read, a.access.write, a.access.excl = true, true, false
 		return true
 	}
@@ -219,12 +238,19 @@ func (a *acquisition) explain(ctx context.Context, err error) error {
 			ended = fmt.Errorf("%w: %w", ended, cause.Of(ctx))
 		}
 		return a.locked(ended)
-	case needsOtherAccess(err):
+	case refusedAccess(err):
 		return &LockError{Op: "acquire", Path: a.name, Err: fmt.Errorf(
 			"an exclusive lock needs a file open for writing, a shared one for reading, with %s locks or over NFS: %w",
 			a.mechanism, reasonOf(err))}
 	}
 	return err
+}
+
+// refusedAccess says that the lock was refused for how the file is open. The same error
+// of a disk is not in a LockError.
+func refusedAccess(err error) bool {
+	e := (*LockError)(nil)
+	return errors.As(err, &e) && needsOtherAccess(err)
 }
 
 // reasonOf takes the wrapping of a LockError off.
@@ -262,7 +288,16 @@ func (h *hold) alone() bool {
 	if h.mechanism == oslock.LockFileEx {
 		return true // the file cannot be replaced, and is removed only when nobody has it open any more
 	}
-	err := withFD(h.file, func(fd uintptr) error { return oslock.Try(fd, h.mechanism, oslock.Exclusive) })
+	err := withFD(h.file, func(fd uintptr) error {
+		if h.place.mode == oslock.Shared {
+			// Of two that end at once and keep their locks until they have the exclusive
+			// one, neither gets it, and the file stays. flock(2) converts in this way itself.
+			if err := oslock.Unlock(fd, h.mechanism); err != nil {
+				return err
+			}
+		}
+		return oslock.Try(fd, h.mechanism, oslock.Exclusive)
+	})
 	if err != nil {
 		return false
 	}
@@ -277,6 +312,11 @@ func (h *hold) drop() error {
 	var unlockErr error
 	if h.place.holds {
 		unlockErr = h.unlock()
+		if time.Since(h.since) > DefaultCheckInterval {
+			// A child that has inherited the file keeps it open, and then our close tells
+			// nobody. After a hold this long some may rely on being told.
+			_ = withFD(h.file, tell)
+		}
 	}
 	if h.place.leave() {
 		yield()
@@ -336,16 +376,17 @@ func (a *acquisition) locked(ended error) *LockError {
 	return err
 }
 
-// tellOfWait logs that a wait begins, and tellOfEnd, if there was one, how it ended.
+// tellOfWait notes and logs that a wait begins, and tellOfEnd, if there was one, logs
+// how it ended.
 func (a *acquisition) tellOfWait() {
-	if !a.told && a.logger != nil {
-		a.told = true
+	if !a.waited && a.logger != nil {
 		a.debug("lock is held, waiting", "path", a.path)
 	}
+	a.waited = true
 }
 
 func (a *acquisition) tellOfEnd(err error) {
-	if a.told {
+	if a.waited && a.logger != nil {
 		a.debug("wait is over", "path", a.path, "acquired", err == nil, "waited", time.Since(a.started))
 	}
 }

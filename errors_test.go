@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -231,6 +232,48 @@ func TestHolderIsThisProcess(t *testing.T) {
 			must(t, l.Release())
 		})
 	}
+}
+
+// TestHolderIsAnotherProcess: who stands behind another goroutine that waits is not told
+// that this process has the lock.
+func TestHolderIsAnotherProcess(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			path := filepath.Join(testproc.Folder(t), "x")
+			holder(t, kind, path)
+			waits := make(chan struct{}, 1)
+			_, acquire := newLock(kind, path, portalocker.WithFailWhenLocked(false), portalocker.WithTimeout(portalocker.Forever),
+				portalocker.WithLogger(slog.New(toldOf{waits})))
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error)
+			go func() { ended <- acquire(ctx) }()
+			<-waits
+			for _, timeout := range []time.Duration{0, time.Millisecond} {
+				err := acquire(t.Context(), portalocker.WithTimeout(timeout))
+				mustBeLocked(t, err)
+				if e, _ := errors.AsType[*portalocker.LockError](err); e.HolderPID == os.Getpid() {
+					t.Errorf("%v, and this is process %d", err, os.Getpid())
+				}
+			}
+			cancel()
+			mustBeLocked(t, <-ended)
+		})
+	}
+}
+
+// toldOf is a log whose first line is told of.
+type toldOf struct{ first chan<- struct{} }
+
+func (toldOf) Enabled(context.Context, slog.Level) bool { return true }
+func (l toldOf) WithAttrs([]slog.Attr) slog.Handler     { return l }
+func (l toldOf) WithGroup(string) slog.Handler          { return l }
+
+func (l toldOf) Handle(context.Context, slog.Record) error {
+	select {
+	case l.first <- struct{}{}:
+	default:
+	}
+	return nil
 }
 
 // TestRelativePathInMessages: a message speaks of the path as it was given.

@@ -241,7 +241,7 @@ func ExampleLockError() {
 	}
 	defer holding.Release() //nolint:errcheck // the example ends
 
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_, err := portalocker.New(path).Acquire(ctx)
 

@@ -38,6 +38,8 @@ type place struct {
 	holds bool
 	in    *list.List    // near or far, nil for the head and for holders
 	elem  *list.Element // in that list
+	prev  *place        // in lines.holders, nil for those who wait
+	next  *place        // the same
 	turn  chan struct{} // receives when the place may have got nearer; nil until it has to wait
 }
 
@@ -46,6 +48,11 @@ var lines struct {
 	sync.Mutex
 	byPath [oslock.Mechanisms]map[string]*line
 	spare  *line // the one that was left empty last; it is in byPath still, as it often is the next that is wanted
+
+	// holders is the head of a list of all that hold. A lock that the program has no
+	// reference to any more is so kept from the garbage collector, which would close its
+	// file, and that would release it.
+	holders place
 }
 
 // enter goes to the end of the line, and reports what first does.
@@ -71,8 +78,28 @@ func (p *place) pass(path string, mechanism oslock.Mechanism, mode oslock.Mode) 
 	lines.Lock()
 	defer lines.Unlock()
 	p.at(path, mechanism, mode)
+	p.nowHolds()
+}
+
+// nowHolds and holdsNoMore make a holder of a place, and end that.
+func (p *place) nowHolds() {
 	p.holds = true
 	*p.holders()++
+	p.prev, p.next = &lines.holders, lines.holders.next
+	if p.next != nil {
+		p.next.prev = p
+	}
+	lines.holders.next = p
+}
+
+func (p *place) holdsNoMore() {
+	p.holds = false
+	*p.holders()--
+	p.prev.next = p.next
+	if p.next != nil {
+		p.next.prev = p.prev
+	}
+	p.prev, p.next = nil, nil
 }
 
 func (p *place) at(path string, mechanism oslock.Mechanism, mode oslock.Mode) *line {
@@ -153,8 +180,7 @@ func (p *place) hold() {
 	lines.Lock()
 	defer lines.Unlock()
 	p.stepOut()
-	p.holds = true
-	*p.holders()++
+	p.nowHolds()
 	p.line.call()
 }
 
@@ -168,7 +194,7 @@ func (p *place) leave() (woke bool) {
 	defer lines.Unlock()
 	p.teach()
 	if p.holds {
-		*p.holders()--
+		p.holdsNoMore()
 	} else {
 		p.stepOut()
 	}

@@ -10,7 +10,8 @@ import (
 //
 // A Lock is safe for goroutines, and works among them as among processes: to
 // acquire one that is held waits, as a mutex would, also when the same goroutine
-// holds it. Two Locks on one path exclude each other too.
+// holds it. Two Locks on one path exclude each other too. One that is held stays so
+// when the program has no reference to it any more, until the process ends.
 type Lock struct {
 	target   target
 	settings settings
@@ -56,7 +57,7 @@ func (l *Lock) Acquire(ctx context.Context, opts ...Option) (*os.File, error) {
 // is held; if that fails, the lock is given back. After a success a is the hold's,
 // and may be used for another acquisition as soon as somebody releases the lock.
 func (l *Lock) acquire(ctx context.Context, a *acquisition, prepare func() error) (*os.File, error) {
-	if err := a.enter(ctx, l.gate); err != nil {
+	if err := a.enter(ctx, l.gate, func() bool { return l.File() != nil }); err != nil {
 		return nil, err
 	}
 	h, err := a.run(ctx)

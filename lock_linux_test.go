@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -105,4 +106,25 @@ func memfds(t *testing.T) (n int) {
 		}
 	}
 	return n
+}
+
+// TestPOSIXInVain: tries and waits for what this process holds leave no files open,
+// which until the release of that could not be closed.
+func TestPOSIXInVain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.lock")
+	held := portalocker.New(path, portalocker.WithMechanism(portalocker.POSIX))
+	_, err := held.Acquire(t.Context())
+	must(t, err)
+	before := openFiles(t)
+	for _, timeout := range []time.Duration{0, time.Millisecond} {
+		for range 20 {
+			l := portalocker.New(path, portalocker.WithMechanism(portalocker.POSIX), portalocker.WithTimeout(timeout))
+			_, err := l.Acquire(t.Context())
+			mustBeLocked(t, err)
+		}
+	}
+	if after := openFiles(t); after > before+5 {
+		t.Errorf("%d open files before, %d after", before, after)
+	}
+	must(t, held.Release())
 }

@@ -358,3 +358,22 @@ func fileLock(kind, path string, opts ...portalocker.Option) (anyLock, func(cont
 	l := portalocker.NewTemporaryFileLock(path, opts...)
 	return l, l.Acquire
 }
+
+// TestHeldWithoutReference: a lock is held also when the program has forgotten it, as
+// one that wants to be alone for as long as it runs well may.
+func TestHeldWithoutReference(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			path := filepath.Join(testproc.Folder(t), "x.lock")
+			func() {
+				_, acquire := newLock(kind, path)
+				must(t, acquire(t.Context()))
+			}()
+			_, acquire := newLock(kind, path, portalocker.WithTimeout(0))
+			for range 10 {
+				runtime.GC()
+				mustBeLocked(t, acquire(t.Context()))
+			}
+		})
+	}
+}

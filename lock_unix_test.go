@@ -3,6 +3,7 @@
 package portalocker_test
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -150,4 +151,32 @@ func TestMechanismCrowd(t *testing.T) {
 			nothingOpen(t, dir)
 		})
 	}
+}
+
+// TestPOSIXDescriptorReused: whoever closed a lock's file by hand and releases the lock
+// later does not release that of somebody whose file has got the same descriptor.
+func TestPOSIXDescriptorReused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.lock")
+	with := func() *portalocker.Lock {
+		return portalocker.New(path, portalocker.WithMechanism(portalocker.POSIX), portalocker.WithTimeout(0))
+	}
+	closed, next, late := with(), with(), with()
+	file, err := closed.Acquire(t.Context())
+	must(t, err)
+	fd := file.Fd()
+	must(t, file.Close())
+	file, err = next.Acquire(t.Context())
+	must(t, err)
+	if file.Fd() != fd {
+		t.Skipf("descriptor %d was not used again, but %d", fd, file.Fd())
+	}
+	if err := closed.Release(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("the release of the closed one: %v", err)
+	}
+	_, err = late.Acquire(t.Context())
+	mustBeLocked(t, err)
+	must(t, next.Release())
+	_, err = late.Acquire(t.Context())
+	must(t, err)
+	must(t, late.Release())
 }

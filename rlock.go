@@ -43,7 +43,7 @@ func (l *RLock) Acquire(ctx context.Context, opts ...Option) (*os.File, error) {
 	if f, err := l.again(a); f != nil || err != nil {
 		return f, err
 	}
-	if err := a.enter(ctx, l.turn); err != nil {
+	if err := a.enter(ctx, l.turn, func() bool { return l.lock.File() != nil }); err != nil {
 		return nil, err
 	}
 	defer func() { <-l.turn }()

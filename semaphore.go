@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"github.com/portalocker/portalocker/internal/oslock"
 )
 
 // NamedBoundedSemaphore lets at most a number of holders in at a time, among all
@@ -39,7 +41,8 @@ type NamedBoundedSemaphore struct {
 // from 0. The name may be anything but empty or a path; RandomName makes one
 // that nobody else uses.
 //
-// A semaphore without a free slot makes Acquire fail at once; to wait, give
+// A slot has one holder, so WithFlags(Shared) is an error, and so is the mode "x", as
+// the files stay. A semaphore without a free slot makes Acquire fail at once; to wait, give
 // WithFailWhenLocked(false). Symlinks are refused as NewTemporaryFileLock does.
 func NewNamedBoundedSemaphore(maximum int, name string, opts ...Option) *NamedBoundedSemaphore {
 	s := defaults(nil)
@@ -128,11 +131,11 @@ func (s *NamedBoundedSemaphore) Acquire(ctx context.Context, opts ...Option) (*L
 		first = s.slots[0] // where the processes queue
 	}
 	first.name = s.name
-	a, err := newAcquisition(ctx, &first, &s.settings, append([]Option{inAcquire}, opts...), &s.known)
+	a, err := newAcquisition(ctx, &first, &s.settings, append(append([]Option{inAcquire}, opts...), slotAlone), &s.known)
 	if err != nil {
 		return nil, err
 	}
-	if err := a.enter(ctx, s.gate); err != nil {
+	if err := a.enter(ctx, s.gate, s.holds); err != nil {
 		return nil, err
 	}
 	slot, err := s.acquire(ctx, a)
@@ -157,6 +160,16 @@ func (s *NamedBoundedSemaphore) Acquire(ctx context.Context, opts ...Option) (*L
 // inAcquire makes the options of a semaphore's files an error: they are settled.
 func inAcquire(s *settings) { s.slots = false }
 
+// slotAlone is the last option of every semaphore's acquisition.
+func slotAlone(s *settings) {
+	switch {
+	case s.lockMode == oslock.Shared:
+		s.fail(errors.New("a slot has one holder, so its lock cannot be shared"))
+	case s.access.excl:
+		s.fail(fmt.Errorf("WithMode(%q): the files of a semaphore stay, so they cannot be new ones each time", string(s.mode)))
+	}
+}
+
 func (s *NamedBoundedSemaphore) acquire(ctx context.Context, a *acquisition) (*Lock, error) {
 	search := &slotSearch{acquisition: a, slots: s.slots, next: s.last}
 	if s.last < 0 {
@@ -165,11 +178,22 @@ func (s *NamedBoundedSemaphore) acquire(ctx context.Context, a *acquisition) (*L
 	if err := search.run(ctx); err != nil {
 		return nil, err
 	}
+	if a.access.truncate {
+		if err := search.hold.file.Truncate(0); err != nil {
+			return nil, join(err, search.hold.drop())
+		}
+	}
 	s.last = search.found
 	slot := newLock(s.slots[search.found], s.settings)
 	slot.gate <- struct{}{}
 	slot.held = search.hold
 	return slot, nil
+}
+
+func (s *NamedBoundedSemaphore) holds() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.slot != nil
 }
 
 // Release releases the slot that is held; without one it does nothing.

@@ -275,3 +275,44 @@ func TestThousandSlots(t *testing.T) {
 	slices.Sort(times)
 	t.Logf("with %d of %d slots taken, an acquire takes %v (median of %d)", n-1, n, times[len(times)/2], len(times))
 }
+
+// TestSemaphoreAlwaysReplaced: a semaphore whose slot others keep replacing is locked,
+// and says so.
+func TestSemaphoreAlwaysReplaced(t *testing.T) {
+	dir := t.TempDir()
+	startReplacing(t, filepath.Join(dir, "x.00.lock"))
+	for _, opts := range [][]portalocker.Option{
+		{portalocker.WithTimeout(0)},
+		{portalocker.WithFailWhenLocked(false), portalocker.WithTimeout(30 * time.Millisecond)},
+	} {
+		s := portalocker.NewNamedBoundedSemaphore(1, "x", append(opts, portalocker.WithDirectory(dir))...)
+		for range 20 {
+			if _, err := s.Acquire(t.Context()); err != nil && !errors.Is(err, portalocker.ErrAlreadyLocked) {
+				t.Fatalf("%v is not ErrAlreadyLocked", err)
+			}
+			must(t, s.Release())
+		}
+	}
+}
+
+// TestSemaphoreModes: a slot's file is opened in the mode that was asked for, or in one
+// with which it can be locked.
+func TestSemaphoreModes(t *testing.T) {
+	for _, m := range []portalocker.Mechanism{portalocker.Flock, portalocker.OFD, portalocker.POSIX} {
+		for mode, want := range map[portalocker.Mode]string{"r": "old", "a": "old", "w": ""} {
+			for _, once := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%v/%s/%t", m, mode, once), func(t *testing.T) {
+					s := portalocker.NewNamedBoundedSemaphore(1, "x", portalocker.WithDirectory(t.TempDir()),
+						portalocker.WithMode(mode), portalocker.WithMechanism(m), portalocker.WithFailWhenLocked(once))
+					must(t, os.WriteFile(s.Filenames()[0], []byte("old"), 0o666))
+					_, err := s.Acquire(t.Context())
+					must(t, err)
+					if got, err := os.ReadFile(s.Filenames()[0]); err != nil || string(got) != want {
+						t.Errorf("the file has %q, not %q (%v)", got, want, err)
+					}
+					must(t, s.Release())
+				})
+			}
+		}
+	}
+}

@@ -72,6 +72,8 @@ func TestSemaphoreBadInput(t *testing.T) {
 		"empty pattern":      {portalocker.NewNamedBoundedSemaphore(1, "job", in, pattern("")), "no file name"},
 		"empty directory":    {portalocker.NewNamedBoundedSemaphore(1, "job", portalocker.WithDirectory("")), "directory is empty"},
 		"bad option":         {portalocker.NewNamedBoundedSemaphore(1, "job", in, portalocker.WithTimeout(-1)), "negative"},
+		"shared":             {portalocker.NewNamedBoundedSemaphore(1, "job", in, portalocker.WithFlags(portalocker.Shared)), "cannot be shared"},
+		"new file":           {portalocker.NewNamedBoundedSemaphore(1, "job", in, portalocker.WithMode("x")), "the files of a semaphore stay"},
 	} {
 		_, err := test.s.Acquire(t.Context())
 		if err == nil || !strings.Contains(err.Error(), test.say) || !errors.Is(err, portalocker.ErrLock) {
@@ -92,6 +94,10 @@ func TestSemaphoreBadInput(t *testing.T) {
 	_, err = portalocker.NewNamedBoundedSemaphore(1, "job", in).Acquire(t.Context(), pattern("{number}"))
 	if err == nil || !strings.Contains(err.Error(), "in their constructor") {
 		t.Errorf("a constructor's option in Acquire: %v", err)
+	}
+	_, err = portalocker.NewNamedBoundedSemaphore(1, "job", in).Acquire(t.Context(), portalocker.WithFlags(portalocker.Shared))
+	if err == nil || !strings.Contains(err.Error(), "cannot be shared") {
+		t.Errorf("a shared slot: %v", err)
 	}
 }
 

@@ -36,10 +36,13 @@ const tickSlots = 32
 func (s *slotSearch) run(ctx context.Context) error {
 	if s.onlyOnce() {
 		err := s.try(len(s.slots))
+		if refusedAccess(err) && s.worthReopening(ctx, err, 1) {
+			err = s.try(len(s.slots))
+		}
 		if err == oslock.ErrLocked {
 			return s.full(s.locked(nil))
 		}
-		return err
+		return s.explain(ctx, err)
 	}
 	home := &s.acquisition.hold
 	// A line of its own: that of the path is for those who want this one slot.
@@ -54,11 +57,12 @@ func (s *slotSearch) run(ctx context.Context) error {
 		home.place.leave()
 		return s.full(err)
 	}
+	err = s.explain(ctx, s.full(err))
 	dropErr := home.drop()
 	if err == nil && dropErr != nil {
 		dropErr = join(dropErr, s.hold.drop())
 	}
-	return join(s.full(err), dropErr)
+	return join(err, dropErr)
 }
 
 // full says of a semaphore what ErrAlreadyLocked says of a lock.
@@ -165,8 +169,11 @@ func (s *slotSearch) openSlot(i int) (*acquisition, error) {
 	if s.opened != nil && s.opened[i] != nil {
 		return s.opened[i], nil
 	}
-	one := &acquisition{target: &s.slots[i], settings: s.settings, known: &knowledge{}, access: s.access, started: s.started}
+	one := &acquisition{target: &s.slots[i], settings: s.settings, known: &knowledge{}, access: s.access, started: s.started, waited: s.waited}
 	one.hold.target, one.hold.mechanism, one.hold.place.known = one.target, one.mechanism, one.known
+	if one.heldHere() {
+		return nil, oslock.ErrLocked
+	}
 	return one, one.open()
 }
 

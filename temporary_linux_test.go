@@ -3,10 +3,12 @@ package portalocker_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -159,4 +161,65 @@ func TestReplacedMessageIsOneLine(t *testing.T) {
 	_, err := l.Acquire(t.Context())
 	mustBeLocked(t, err)
 	mustSay(t, err, strconv.Quote(path))
+}
+
+// sharing are the options of a temporary lock that is shared.
+func sharing(m portalocker.Mechanism) []portalocker.Option {
+	return []portalocker.Option{portalocker.WithFlags(portalocker.Shared), portalocker.WithMechanism(m)}
+}
+
+// TestTemporaryFileOfTheLast: of those who share the lock, the last one to release it
+// unlinks the file, also if that is both of them.
+func TestTemporaryFileOfTheLast(t *testing.T) {
+	for _, m := range []portalocker.Mechanism{portalocker.Flock, portalocker.OFD} {
+		t.Run(m.String(), func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "x.lock")
+			for range 300 {
+				start := make(chan struct{})
+				var releases sync.WaitGroup
+				for range 2 {
+					l := portalocker.NewTemporaryFileLock(path, sharing(m)...)
+					_, err := l.Acquire(t.Context())
+					must(t, err)
+					releases.Go(func() {
+						<-start
+						if err := l.Release(); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				close(start)
+				releases.Wait()
+				if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+					t.Fatalf("the file is left: %v", err)
+				}
+			}
+		})
+	}
+}
+
+// TestTemporaryFileReaders: those who share the lock never find it locked, also while
+// one of them looks whether it is the last.
+func TestTemporaryFileReaders(t *testing.T) {
+	for _, m := range []portalocker.Mechanism{portalocker.Flock, portalocker.OFD} {
+		t.Run(m.String(), func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "x.lock")
+			var readers sync.WaitGroup
+			for range 2 {
+				readers.Go(func() {
+					l := portalocker.NewTemporaryFileLock(path, sharing(m)...)
+					for range 1000 {
+						if _, err := l.Acquire(t.Context()); err != nil {
+							t.Error(err)
+							return
+						}
+						if err := l.Release(); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			readers.Wait()
+		})
+	}
 }

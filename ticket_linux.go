@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/portalocker/portalocker/internal/notify"
+	"github.com/portalocker/portalocker/internal/oslock"
 	"github.com/portalocker/portalocker/internal/proclocks"
 )
 
@@ -205,16 +207,21 @@ func (q *ticketQueue) ring(from int64) {
 	}
 }
 
-// stir gives a hint to those who watch the file and stand behind a ticket, if there
-// are any: it opens the file once more and closes it.
+// stir gives a hint to those who watch the file, if any of them stands behind a ticket.
 func (q *ticketQueue) stir(from int64) {
-	if len(q.tickets(from, math.MaxInt64)) == 0 {
-		return
+	if len(q.tickets(from, math.MaxInt64)) > 0 {
+		_ = tell(q.fd) // otherwise they look by the clock
 	}
-	fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", q.fd), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	if err == nil { // otherwise they look by the clock
-		_ = unix.Close(fd)
+}
+
+// tell gives a hint to those who watch an open file: it opens it once more, and closes
+// that in the way that drops no POSIX lock of this process.
+func tell(fd uintptr) error {
+	again, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", fd), os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return err
 	}
+	return oslock.Close(again)
 }
 
 func (q *ticketQueue) set(lock *unix.Flock_t) error {

@@ -57,11 +57,7 @@ type prize interface {
 // file.
 func (a *acquisition) take(ctx context.Context) error {
 	if a.onlyOnce() {
-		err := a.try(0)
-		if err == oslock.ErrLocked {
-			return a.lockedBy(nil)
-		}
-		return err
+		return a.takeAtOnce()
 	}
 	mine := a.first
 	if !mine {
@@ -76,6 +72,25 @@ func (a *acquisition) take(ctx context.Context) error {
 		}
 	}
 	return a.await(ctx, a, &a.hold)
+}
+
+// takeAtOnce is take for who does not wait.
+func (a *acquisition) takeAtOnce() error {
+	err := a.try(0)
+	if a.unlinked && a.lockMode == oslock.Shared {
+		// Who releases a shared lock has it alone for a moment, to find out whether the
+		// file is to be unlinked (see hold.alone). That is no reason to refuse a reader.
+		for pause := giveWay / 8; err == oslock.ErrLocked && pause <= 4*giveWay; pause *= 2 {
+			time.Sleep(pause)
+			if err = a.stillNamed(); err == nil {
+				err = a.try(0)
+			}
+		}
+	}
+	if err == oslock.ErrLocked {
+		return a.lockedBy(nil)
+	}
+	return err
 }
 
 // ask, watch and the others make a file's lock a prize.
@@ -344,15 +359,15 @@ func (a *acquisition) waitFor(ctx context.Context, turn <-chan struct{}) error {
 }
 
 // lockedHere is locked by this process.
-func (a *acquisition) lockedHere(ended error) error {
+func (a *acquisition) lockedHere(ended error) *LockError {
 	err := a.locked(ended)
 	err.HolderPID, err.HolderCommand = os.Getpid(), commandOf(os.Getpid())
 	return err
 }
 
 // enter takes a lock's gate, which at most one acquisition or holder has. In vain,
-// this process is the one that has the lock.
-func (a *acquisition) enter(ctx context.Context, gate chan<- struct{}) error {
+// held tells whether this process has the lock, or another goroutine waits for it too.
+func (a *acquisition) enter(ctx context.Context, gate chan<- struct{}, held func() bool) error {
 	select {
 	case gate <- struct{}{}:
 		return nil
@@ -369,7 +384,10 @@ func (a *acquisition) enter(ctx context.Context, gate chan<- struct{}) error {
 			ended = cause.Of(ctx)
 		}
 	}
-	err := a.lockedHere(ended)
+	err := a.locked(ended)
+	if held() {
+		err = a.lockedHere(ended)
+	}
 	a.tellOfEnd(err)
 	return err
 }
@@ -398,6 +416,10 @@ func (a *acquisition) try(ahead int) error {
 	}
 	if err := a.stillNamed(); err != nil {
 		return join(err, oslock.Unlock(h.fd, a.mechanism))
+	}
+	h.since = a.started
+	if a.waited {
+		h.since = time.Now()
 	}
 	if h.place.line == nil {
 		h.place.pass(a.path, a.mechanism, a.lockMode)

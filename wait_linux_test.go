@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -225,5 +226,32 @@ func TestPollsWithoutEvents(t *testing.T) {
 	waiter.Expect("ok")
 	if said := waiter.Expect("polls: "); said != "true" {
 		t.Error("the waiter was not told that there are no events, so the test shows nothing")
+	}
+}
+
+// TestWokenBesideHeir: the file stays open in a child, so that its close tells nobody.
+func TestWokenBesideHeir(t *testing.T) {
+	for _, kind := range []string{"lock", "slot"} {
+		t.Run(kind, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "job.00.lock")
+			held := portalocker.New(path)
+			file, err := held.Acquire(t.Context())
+			must(t, err)
+			begin := time.Now()
+			heir := exec.Command("sleep", "600")
+			heir.ExtraFiles = []*os.File{file}
+			testproc.StartCmd(t, heir)
+			var waiter *testproc.Process
+			if kind == "lock" {
+				waiter = waiting(t, kind, path)
+			} else {
+				waiter = testproc.Start(t, "slot", dir, "1", "wait")
+				watching(t, waiter.Cmd.Process.Pid, path)
+			}
+			time.Sleep(portalocker.DefaultCheckInterval - time.Since(begin)) // shorter holds are not told of
+			must(t, held.Release())
+			waiter.Expect("ok")
+		})
 	}
 }

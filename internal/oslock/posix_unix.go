@@ -118,6 +118,27 @@ func posixUnlock(fd uintptr) error {
 	return err
 }
 
+// Held says that a POSIX lock of this process on an inode is in the way of another one.
+// Who asks before it opens the file leaves no descriptor whose close has to wait.
+func Held(dev, ino uint64, mode Mode) bool {
+	posix.RLock()
+	defer posix.RUnlock()
+	id := inode{dev, ino}
+	file := posix.files[id]
+	if file == nil {
+		return false
+	}
+	for fd, held := range file.locks {
+		if held == Shared && mode == Shared {
+			continue
+		}
+		if now, err := inodeOf(fd); err == nil && now == id {
+			return !file.dropped(id)
+		}
+	}
+	return false
+}
+
 // closeAll does the closes that have waited. Nobody is left to tell of an error;
 // what a holder wrote, its own close reported.
 func (f *posixFile) closeAll() {
@@ -133,6 +154,9 @@ func Forget(dev, ino uint64, fd uintptr) {
 	posix.Lock()
 	defer posix.Unlock()
 	id := inode{dev, ino}
+	if now, err := inodeOf(fd); err == nil && now == id && !posixDropped(fd) {
+		return // the number is another descriptor's by now, which has locked the same file
+	}
 	if file := posix.files[id]; file != nil {
 		delete(file.locks, fd)
 		if len(file.locks) == 0 {
