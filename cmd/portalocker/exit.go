@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/portalocker/portalocker"
 	"github.com/portalocker/portalocker/redislock"
@@ -138,6 +139,7 @@ func cannotExecute(name string, found bool, err error) error {
 	case errors.As(err, &start):
 		err = start.Err
 	}
+	err = advised(err)
 	if found && errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot execute %q: %w (the file is there, so what is missing is its interpreter)", name, err)
 	}
@@ -145,10 +147,13 @@ func cannotExecute(name string, found bool, err error) error {
 }
 
 // complain prints one line, whatever the error's text is: it may name files that others
-// have made.
+// have made. It does not wait for long where nobody reads, from a pipe that is full or
+// on a terminal that Ctrl-S has stopped: what there is to be done matters more.
 func complain(std streams, err error) {
-	// Nothing is left to be done if standard error is closed.
-	_, _ = fmt.Fprintln(std.err, "portalocker:", plain(strings.ReplaceAll(err.Error(), "\n", "; ")))
+	if writable(std.err, time.Second) {
+		// Nothing is left to be done if standard error is closed.
+		_, _ = fmt.Fprintln(std.err, "portalocker:", plain(strings.ReplaceAll(err.Error(), "\n", "; ")))
+	}
 }
 
 func isAnyOf(err error, numbers []syscall.Errno) bool {

@@ -57,7 +57,7 @@ func inheritedFile(fd int) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if flags&unix.FD_CLOEXEC != 0 {
+	if flags&unix.FD_CLOEXEC != 0 || standIn(fd) {
 		return nil, unix.EBADF
 	}
 	return os.NewFile(uintptr(fd), "descriptor "+strconv.Itoa(fd)), nil

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -220,6 +221,7 @@ var flockCases = []flockCase{
 	// Descriptors.
 	{script: `$FLOCK 9 9>&-`},
 	{script: `exec 3>&- 4>&- 5>&- 6>&- 7>&-; for n in 3 4 5 6 7; do $FLOCK $n; echo $?; done`}, // not Go's own either
+	{script: `$FLOCK -n 0 <&-; echo $?; $FLOCK -u 0 <&-; echo $?; $FLOCK -n 1 >&-`},
 	{script: `$FLOCK -- -1`},
 	{script: `$FLOCK 2147483647`},
 	{script: `$FLOCK -u 9 9>&-`},
@@ -323,6 +325,9 @@ type flockResult struct{ status, out, errs, left string }
 func runFlockCase(t *testing.T, program, real string, c flockCase) flockResult {
 	t.Helper()
 	dir := t.TempDir()
+	// No process may be forked meanwhile, which would have the programs open for writing,
+	// so that they could not be run (go.dev/issue/22315).
+	syscall.ForkLock.RLock()
 	for name, file := range map[string]struct {
 		content string
 		mode    os.FileMode
@@ -332,9 +337,10 @@ func runFlockCase(t *testing.T, program, real string, c flockCase) flockResult {
 		"lost":  {"#!/no/such/interpreter\n", 0o755},
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(file.content), file.mode); err != nil {
-			t.Fatal(err)
+			t.Error(err)
 		}
 	}
+	syscall.ForkLock.RUnlock()
 	if err := os.Mkdir(filepath.Join(dir, "dir"), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -36,13 +36,16 @@ func (c *child) putDown(p *os.Process, sigs *signals, ended <-chan error) (end e
 	if after <= 0 || !canTerminate {
 		how = "killing the command"
 	}
-	complain(c.std, fmt.Errorf("%w; %s", c.leash.lease.Err(), how))
 	all := familyOf(p)
+	var failed error
 	if after > 0 {
-		c.report(all.terminate())
+		failed = all.terminate()
 	}
 	timer := time.NewTimer(after)
 	defer timer.Stop()
+	// Only now, as it may be that nobody reads it.
+	complain(c.std, fmt.Errorf("%w; %s", c.leash.lease.Err(), how))
+	c.report(failed)
 	var rest <-chan struct{} // what the command has left behind
 	killed := false
 	for {
@@ -59,11 +62,12 @@ func (c *child) putDown(p *os.Process, sigs *signals, ended <-chan error) (end e
 		case <-rest:
 			return end
 		case <-timer.C:
+			failed = all.kill()
+			killed = true
 			if after > 0 {
 				complain(c.std, fmt.Errorf("the command has not ended %v after SIGTERM: killing it", after))
 			}
-			c.report(all.kill())
-			killed = true
+			c.report(failed)
 			if ended == nil {
 				return end
 			}

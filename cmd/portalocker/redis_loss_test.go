@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"os/signal"
 	"runtime"
@@ -230,5 +231,52 @@ func TestRunDoesNotStartWithALostLock(t *testing.T) {
 	end := o.runUnder(&lostLock{}, &signals{}, streams{})
 	if end.status != statusLost || !errors.Is(end, redislock.ErrLost) || !strings.Contains(end.err.Error(), "not started") {
 		t.Error(end)
+	}
+}
+
+// Where nobody reads what portalocker says, be it that the pipe is broken or full, the
+// command and what it has started are ended all the same.
+func TestRunRedisLostWithNobodyToTell(t *testing.T) {
+	_, proxy, url := behindProxy(t)
+	for _, broken := range []bool{true, false} {
+		r, w := pipe(t)
+		cmd := portalockerCommand(underRedis(url, "--kill-after", "0.1", "job", "--",
+			"/bin/sh", "-c", `"$0" @deaf <&3 2>&3 & wait`, self)...)
+		cmd.Stderr = w
+		input, _ := pipe(t) // of the one that the shell leaves behind
+		cmd.ExtraFiles = []*os.File{input}
+		p := startCommand(t, cmd)
+		p.ready()
+		if broken {
+			_ = r.Close()
+		} else {
+			fill(t, w)
+		}
+		proxy.Cut()
+		if _, err := io.ReadAll(p.out); err != nil { // until the last one has ended
+			t.Fatal(err)
+		}
+		if status := p.end(); status != statusLost {
+			t.Errorf("broken: %v: status %d", broken, status)
+		}
+	}
+}
+
+// fill writes to a pipe until there is no more room.
+func fill(t *testing.T, w *os.File) {
+	t.Helper()
+	fd := int(w.Fd())
+	if err := unix.SetNonblock(fd, true); err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{4096, 1} {
+		for {
+			if _, err := unix.Write(fd, make([]byte, size)); err != nil {
+				break
+			}
+		}
+	}
+	if err := unix.SetNonblock(fd, false); err != nil { // the process has the same open file
+		t.Fatal(err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -36,12 +35,7 @@ func heldOn(t *testing.T, url string, args ...string) *process {
 // nobody is the address of a server that is not there.
 func nobody(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }() // nobody has connected
-	return l.Addr().String()
+	return redistest.Nobody(t)
 }
 
 // What needs no real server, for systems that have none.

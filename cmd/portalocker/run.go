@@ -183,14 +183,14 @@ func (o *runOptions) runUnder(l lock, sigs *signals, std streams) *exit {
 	if !o.close {
 		c.inherits = l.file()
 	}
+	if o.verbose {
+		o.tell(std, "running %s", c)
+	}
 	if r, ok := l.(remote); ok {
 		c.leash = &leash{r.held(), time.Duration(o.killAfter)}
 		if err := c.leash.lease.Err(); err != nil {
 			return &exit{status: statusLost, err: fmt.Errorf("%w; the command was not started", err)}
 		}
-	}
-	if o.verbose {
-		o.tell(std, "running %s", c)
 	}
 	var status int
 	var err error

@@ -14,6 +14,7 @@ type signals struct{ c chan os.Signal }
 // so): it would not be ignored any more.
 func catchSignals() *signals {
 	keepIgnored()
+	survivePipes()
 	// More than can arrive while nobody reads, which is for moments only: the
 	// system itself keeps no more than one of each kind.
 	s := &signals{make(chan os.Signal, 64)}

@@ -21,6 +21,11 @@ func keepIgnored() {
 	}
 }
 
+// survivePipes makes a write to a pipe that nobody reads any more fail, which would end
+// this program otherwise if it is standard error: a command whose lock is lost has to
+// be ended all the same. Commands get SIGPIPE as ever.
+func survivePipes() { signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE) }
+
 // dieOf ends this program by a signal; it returns where that cannot be done.
 func dieOf(sig os.Signal) {
 	number := sig.(unix.Signal)

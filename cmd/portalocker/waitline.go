@@ -24,7 +24,8 @@ type waitLine struct {
 	cells   int // how long the line is that stands there now
 }
 
-// during shows the line while wait runs.
+// during shows the line while wait runs. It does not wait for long for a terminal that
+// has been stopped: the lock may be held now.
 func (w *waitLine) during(wait func() error) error {
 	w.begin = time.Now()
 	over, gone := make(chan struct{}), make(chan struct{})
@@ -34,7 +35,11 @@ func (w *waitLine) during(wait func() error) error {
 	}()
 	err := wait()
 	close(over)
-	<-gone
+	const patience = time.Second
+	select {
+	case <-gone:
+	case <-time.After(patience):
+	}
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -70,6 +71,10 @@ func (f *permFlag) Set(s string) error {
 
 // run copies standard input and publishes it. A signal until then gives it up.
 func (o *writeOptions) run(ctx context.Context, std streams) (err error) {
+	// Taken for an empty input, it would replace the file by nothing.
+	if std.in == os.Stdin && standIn(0) {
+		return &exit{status: statusNoInput, err: errors.New("cannot read standard input: it is closed, or /dev/null for reading and writing; for an empty file redirect it from /dev/null")}
+	}
 	sigs := catchSignals()
 	defer sigs.stop()
 	opts := []portalocker.AtomicOption{portalocker.WithAtomicPerm(fs.FileMode(o.perm))}

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -39,5 +40,25 @@ func TestWriteStopped(t *testing.T) {
 				t.Errorf("there are %v (%v)", entries, err)
 			}
 		}
+	}
+}
+
+// A standard input that is closed is no empty one. Go opens /dev/null in its place.
+func TestWriteFromClosedInput(t *testing.T) {
+	for redirection, want := range map[string]struct {
+		status        int
+		content, errs string
+	}{
+		"<&-":        {statusNoInput, "old", "cannot read standard input: it is closed"},
+		"</dev/null": {0, "", ""},
+	} {
+		path := filepath.Join(t.TempDir(), "x")
+		if err := os.WriteFile(path, []byte("old"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("/bin/sh", "-c", `"$0" write --replace "$1" `+redirection, self, path)
+		cmd.Env = portalockerCommand().Env
+		startCommand(t, cmd).finish().want(t, want.status, "", want.errs)
+		only(t, path, want.content)
 	}
 }
