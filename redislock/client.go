@@ -101,6 +101,15 @@ func (c *Client) Close() error {
 	return err
 }
 
+func (c *Client) isClosed() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // session gives the session for an attempt, and opens one where there is none.
 func (c *Client) session(a *attempt) (*session, error) {
 	key := "" // one for all

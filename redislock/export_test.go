@@ -10,6 +10,15 @@ var (
 	RenewScript   = renewScript()
 )
 
+// RenewEvery is the time between two renewals.
+var RenewEvery = renewEvery
+
+// ForgetAfter is after which time the server forgets what nobody refreshes.
+const ForgetAfter = forgetAfter * time.Second
+
+// Front is how many waiters check at every interval.
+const Front = front
+
 // KeysOf are the keys of a lock.
 func KeysOf(name string) []string { return keysOf(name) }
 

@@ -96,6 +96,12 @@ func (l *Lease) Release(ctx context.Context) error {
 func (l *Lease) release(ctx context.Context) error {
 	s, conn := l.session, l.session.conn
 	run := func() error {
+		select {
+		case conn.Back() <- struct{}{}:
+			defer conn.EndBack() // what takeBack does in the background waits for its own
+		case <-s.done:
+			return s.check() // the session has taken it along
+		}
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), conn.Answer())
 		defer cancel()
 		held, err := releaseScript().Run(limited, conn, l.lock.keys, s.place, l.holder, s.key, l.waiter.bar()).Int()

@@ -233,12 +233,16 @@ func (s *session) resubscribe() bool {
 	return false
 }
 
-// keepAlive renews the lease every third of its TTL, and soon again where that
-// failed, until the session ends.
+// renewEvery is a third of a lease's TTL, but at most an hour: what is held must be
+// refreshed long before the server forgets it (forgetAfter).
+func renewEvery(ttl time.Duration) time.Duration { return min(ttl/3, time.Hour) }
+
+// keepAlive renews the lease, and soon again where that failed, until the session ends.
 func (s *session) keepAlive() {
-	wait := s.settings.ttl / 3
+	regular := renewEvery(s.settings.ttl)
+	wait := regular
 	for s.pauseOr(wait, s.again) {
-		wait = s.settings.ttl / 3
+		wait = regular
 		began := now()
 		if err := s.renew(began); err != nil {
 			s.debug("lease not renewed", "session", s.key, "error", err)
@@ -393,6 +397,9 @@ func (s *session) close() {
 	held := slices.Collect(maps.Values(s.leases))
 	s.mu.Unlock()
 	for _, l := range held {
+		if ctx.Err() != nil {
+			break // Release would wait all the same, for each
+		}
 		_ = l.Release(ctx) // what fails is freed by the end of the session
 	}
 	for s.busy() && ctx.Err() == nil {

@@ -178,3 +178,33 @@ func info(t *testing.T, s *redistest.Server, section string) string {
 	}
 	return text
 }
+
+// TestStatusTellsTheFront: whoever comes to the front of the queue because Status has
+// found those before to be dead is told of it, to look for dead owners from then on.
+func TestStatusTellsTheFront(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	proxy := redistest.NewProxy(t, s.Addr())
+	o, dead, alive := newClient(t, s.Addr()), newClient(t, proxy.Addr()), newClient(t, s.Addr())
+	acquire(t, o.NewLock("x"))
+	wait := func(c *redislock.Client) {
+		queueUp(t, c, "x", c.NewLock("x"), forever, handOverOnly)
+	}
+	wait(alive) // or who died at the head would be found by the way
+	for range redislock.Front - 1 {
+		wait(dead)
+	}
+	wait(alive)
+	told := newRedis(t, s.Addr()).PSubscribe(t.Context(), "portalocker:*") // which NUMSUB does not count
+	t.Cleanup(func() { _ = told.Close() })
+	_, err := told.Receive(t.Context())
+	must(t, err)
+	proxy.Refuse(true)
+	proxy.Cut()
+	testproc.Await(t, "they are found dead", func() bool { return status(t, o, "x").Waiting == 2 })
+	m, err := told.ReceiveTimeout(t.Context(), time.Minute)
+	must(t, err)
+	if m, ok := m.(*redis.Message); !ok || !strings.HasPrefix(m.Payload, "front ") {
+		t.Errorf("the first message is %v", m)
+	}
+}

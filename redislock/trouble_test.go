@@ -3,8 +3,9 @@ package redislock_test
 import (
 	"context"
 	"errors"
-	"net"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,19 +35,16 @@ func isTrouble(t *testing.T, err error, addr, advice string) {
 
 func TestUnreachableAtStart(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	must(t, err)
-	addr := l.Addr().String()
-	must(t, l.Close())
+	addr := redistest.Nobody(t)
 	c := newClient(t, addr)
 	for range 3 {
-		_, err = c.NewLock("x", forever).Acquire(t.Context())
+		_, err := c.NewLock("x", forever).Acquire(t.Context())
 		isTrouble(t, err, addr, "is it running")
 		if !strings.Contains(err.Error(), "refused") {
 			t.Errorf("%v hides that the connection was refused", err)
 		}
 	}
-	_, err = c.Status(t.Context(), "x")
+	_, err := c.Status(t.Context(), "x")
 	isTrouble(t, err, addr, "is it running")
 	_, err = c.List(t.Context())
 	isTrouble(t, err, addr, "is it running")
@@ -323,4 +321,64 @@ func TestForeignType(t *testing.T) {
 		}
 		release(t, kept)
 	})
+}
+
+// TestMaxActiveConns: a limit of the user's client is kept to, without errors.
+func TestMaxActiveConns(t *testing.T) {
+	t.Parallel()
+	proxy := redistest.NewProxy(t, redistest.Start(t).Addr())
+	rdb := redis.NewClient(&redis.Options{Addr: proxy.Addr(), PoolSize: 4, MaxActiveConns: 4})
+	t.Cleanup(func() { _ = rdb.Close() })
+	c := newClientOf(t, rdb)
+	proxy.Delay(10 * time.Millisecond)
+	var work sync.WaitGroup
+	for i := range 40 {
+		work.Go(func() {
+			for range 3 {
+				l, err := c.NewLock(fmt.Sprint(i)).Acquire(context.Background())
+				if err == nil {
+					err = l.Release(context.Background())
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	work.Wait()
+}
+
+// TestManyReleases: those that give back leave a connection to renew the lease.
+func TestManyReleases(t *testing.T) {
+	t.Parallel()
+	proxy := redistest.NewProxy(t, redistest.Start(t).Addr())
+	rdb := redis.NewClient(&redis.Options{Addr: proxy.Addr(), PoolSize: 2})
+	t.Cleanup(func() { _ = rdb.Close() })
+	c := newClientOf(t, rdb, redislock.WithLeaseTTL(3*time.Second))
+	held := acquire(t, c.NewLock("held"))
+	var leases []*redislock.Lease
+	for i := range 100 {
+		leases = append(leases, acquire(t, c.NewLock(fmt.Sprint(i))))
+	}
+	proxy.Delay(50 * time.Millisecond)
+	var work sync.WaitGroup
+	for _, l := range leases {
+		work.Go(func() {
+			if err := l.Release(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	work.Wait()
+	must(t, held.Err())
+}
+
+// TestRenewEvery: what is held is refreshed before the server forgets it, however long
+// a lease lasts.
+func TestRenewEvery(t *testing.T) {
+	for ttl := time.Second; ttl < 10_000*time.Hour; ttl *= 2 {
+		if every := redislock.RenewEvery(ttl); every > ttl/3 || every > redislock.ForgetAfter/3 {
+			t.Errorf("a lease of %v is renewed every %v", ttl, every)
+		}
+	}
 }

@@ -134,6 +134,8 @@ func (a *attempt) untilCheck(place int) time.Duration {
 		limit := max(a.client.settings.ttl, d)
 		d = time.Duration(min(float64(limit), float64(d)*float64(place))) // the product may be beyond what a Duration holds
 	}
+	// Who asks refreshes the queue, too, which would be forgotten.
+	d = min(d, forgetAfter*time.Second/4)
 	return d - rand.N(d/5+1)
 }
 
@@ -241,15 +243,29 @@ func (a *attempt) hold(s *session, w *waiter, fence int64) (*Lease, error) {
 		return l, nil
 	}
 	a.answered = false // it is not somebody else's any more
-	acked := make(chan error, 1)
-	if !s.spawn(func() { acked <- a.replicated() }) {
-		return nil, errOver
+	err := a.turn(s)   // or those that wait for replicas would keep leases from being renewed
+	if err == nil {
+		acked := make(chan error, 1)
+		if !s.spawn(func() {
+			defer a.client.conn.EndTurn()
+			acked <- a.replicated(s, w.holder)
+		}) {
+			a.client.conn.EndTurn()
+			return nil, errOver
+		}
+		select {
+		case err = <-acked:
+		case <-s.done:
+		case <-a.client.done:
+		case <-a.ctx.Done():
+			err = cause.Of(a.ctx)
+		}
 	}
-	var err error
-	select {
-	case err = <-acked:
-	case <-a.ctx.Done():
-		err = cause.Of(a.ctx)
+	switch { // these end the connection on which the replicas are waited for, too
+	case a.client.isClosed():
+		err = ErrClosed
+	case s.check() != nil:
+		return nil, errOver
 	}
 	if err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), grace)
@@ -263,7 +279,7 @@ func (a *attempt) hold(s *session, w *waiter, fence int64) (*Lease, error) {
 // replicated waits until as many replicas as the user wants have the grant. WAIT
 // counts those that have the writes of its own connection, so that begins with one:
 // replicas get them in order, and the grant was before it.
-func (a *attempt) replicated() error {
+func (a *attempt) replicated(s *session, holder string) error {
 	settings := &a.client.settings
 	ctx := context.WithoutCancel(a.ctx)
 	node, err := a.client.conn.Node(ctx, a.keys[0])
@@ -275,9 +291,25 @@ func (a *attempt) replicated() error {
 	if err := conn.Expire(ctx, a.keys[0], forgetAfter*time.Second).Err(); err != nil {
 		return a.client.conn.Explain(err)
 	}
-	n, err := conn.Wait(ctx, settings.replicas, settings.ackLimit).Result()
+	// After a failover this may be another server than the one that gave the lock.
+	known, err := conn.HExists(ctx, a.keys[0], holder).Result()
 	if err != nil {
 		return a.client.conn.Explain(err)
+	}
+	if !known {
+		return fmt.Errorf("%w: %s has no record of the grant, so it was given back: is it a new master?", ErrUnavailable, a.client.conn.Address())
+	}
+	var n int64
+	// By bits: a WAIT that is under way cannot be called off, and keeps its connection.
+	for began := time.Now(); ; {
+		left := settings.ackLimit - time.Since(began)
+		n, err = conn.Wait(ctx, settings.replicas, max(min(left, grace), time.Millisecond)).Result() // 0 ms would be for ever
+		if err != nil {
+			return a.client.conn.Explain(err)
+		}
+		if int(n) >= settings.replicas || left <= grace || a.ctx.Err() != nil || s.check() != nil {
+			break
+		}
 	}
 	if int(n) < settings.replicas {
 		return fmt.Errorf("%w: %d of the %d replicas that WithReplicaAck wants had the lock within %v, so it was given back; look at INFO replication of %s",

@@ -96,11 +96,20 @@ func (s *session) takeBack(ctx context.Context, keys []string, w *waiter) (owner
 
 // insist runs the cancel script until there is an answer.
 func (s *session) insist(keys []string, w *waiter) string {
-	began := now()
-	for {
+	var began moment
+	for first := true; ; first = false {
+		select {
+		case s.conn.Back() <- struct{}{}:
+		case <-s.done:
+			return ""
+		}
+		if first {
+			began = now()
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), s.conn.Answer())
 		owner, err := cancelScript().Run(ctx, s.conn, keys, s.place, w.holder, s.key, w.bar()).Text()
 		cancel()
+		s.conn.EndBack()
 		switch {
 		case err == nil:
 			return owner

@@ -224,9 +224,13 @@ func (s *script) renew(session int) bool {
 func (s *script) status() {
 	s.reap()
 	s.settle(0)
+	left := 0
 	for _, h := range s.queue {
 		if h != 0 && !s.alive(sessionOf(int(h)-1)) {
-			s.leave(int(h) - 1)
+			left += s.leave(int(h) - 1)
 		}
+	}
+	if left > 0 {
+		s.settle(left)
 	}
 }

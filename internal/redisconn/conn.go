@@ -26,6 +26,7 @@ type Conn struct {
 	single  *redis.Client        // nil for a cluster
 	answer  time.Duration
 	turns   chan struct{}          // has an element for each command of many that is on its way
+	backs   chan struct{}          // the same for those that give something back
 	master  atomic.Pointer[string] // where the sentinels' master was last; nil without sentinels
 }
 
@@ -40,7 +41,7 @@ func New(rdb redis.UniversalClient, answer time.Duration) (*Conn, error) {
 	case *redis.Client:
 		opts := *rdb.Options()
 		adjust(&opts, answer)
-		c.share(&opts.PoolSize)
+		c.share(&opts.PoolSize, opts.MaxActiveConns)
 		if opts.Addr == underSentinels {
 			opts.Dialer = c.noteMaster(opts.Dialer)
 		}
@@ -54,7 +55,7 @@ func New(rdb redis.UniversalClient, answer time.Duration) (*Conn, error) {
 		opts.PoolTimeout = answer
 		opts.DialerRetries = 1
 		opts.MinIdleConns = 0
-		c.share(&opts.PoolSize)
+		c.share(&opts.PoolSize, opts.MaxActiveConns)
 		opts.ReadOnly, opts.RouteByLatency, opts.RouteRandomly = false, false, false
 		opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 		c.cluster = redis.NewClusterClient(&opts)
@@ -77,10 +78,16 @@ func adjust(opts *redis.Options, answer time.Duration) {
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 }
 
-// share sets apart half of the connections for those who need not ask for a turn.
-func (c *Conn) share(poolSize *int) {
-	c.turns = make(chan struct{}, max(*poolSize, 1))
-	*poolSize = 2 * cap(c.turns)
+// share sets apart connections for those who give something back, and one for who needs
+// not ask for a turn. A pool must not be larger than the user's MaxActiveConns (0 for
+// none): go-redis does not wait for a connection beyond those, but fails.
+func (c *Conn) share(poolSize *int, maxActive int) {
+	turns := max(*poolSize, 1)
+	*poolSize = 2*turns + 1
+	if maxActive > 0 && *poolSize > maxActive {
+		*poolSize, turns = maxActive, max((maxActive-1)/2, 1)
+	}
+	c.turns, c.backs = make(chan struct{}, turns), make(chan struct{}, turns)
 }
 
 // Turn is for commands of which thousands may want to be sent at a time. Who sends an
@@ -90,6 +97,13 @@ func (c *Conn) Turn() chan<- struct{} { return c.turns }
 
 // EndTurn lets the next one send.
 func (c *Conn) EndTurn() { <-c.turns }
+
+// Back is Turn for commands that give something back: they must not wait for those who
+// want something, nor keep leases from being renewed.
+func (c *Conn) Back() chan<- struct{} { return c.backs }
+
+// EndBack lets the next one give back.
+func (c *Conn) EndBack() { <-c.backs }
 
 // Cluster says whether the server is a cluster.
 func (c *Conn) Cluster() bool { return c.cluster != nil }
@@ -120,6 +134,41 @@ func (c *Conn) Node(ctx context.Context, key string) (*redis.Client, error) {
 		return c.single, nil
 	}
 	return c.cluster.MasterForKey(ctx, key)
+}
+
+// EvalSha sends a script once, as Eval does. A redis.ClusterClient repeats what it had no
+// answer to, whatever its MaxRetries; so it has only what was refused unexecuted, with the
+// way to another server.
+func (c *Conn) EvalSha(ctx context.Context, sha1 string, keys []string, args ...any) *redis.Cmd {
+	return c.once(ctx, keys, func(to redis.Scripter) *redis.Cmd { return to.EvalSha(ctx, sha1, keys, args...) })
+}
+
+// Eval sends a script once.
+func (c *Conn) Eval(ctx context.Context, script string, keys []string, args ...any) *redis.Cmd {
+	return c.once(ctx, keys, func(to redis.Scripter) *redis.Cmd { return to.Eval(ctx, script, keys, args...) })
+}
+
+func (c *Conn) once(ctx context.Context, keys []string, send func(redis.Scripter) *redis.Cmd) *redis.Cmd {
+	if c.cluster == nil || len(keys) == 0 {
+		return send(c.UniversalClient)
+	}
+	node, err := c.cluster.MasterForKey(ctx, keys[0])
+	if err != nil {
+		cmd := redis.NewCmd(ctx)
+		cmd.SetErr(err)
+		return cmd
+	}
+	cmd := send(node)
+	_, moved := redis.IsMovedError(cmd.Err())
+	_, ask := redis.IsAskError(cmd.Err())
+	switch {
+	case moved, ask, redis.IsReadOnlyError(cmd.Err()):
+		c.cluster.ReloadState(ctx)
+		return send(c.UniversalClient)
+	case cmd.Err() != nil && !Final(cmd.Err()):
+		c.cluster.ReloadState(ctx) // the server may have a successor
+	}
+	return cmd
 }
 
 // Masters calls f for each server that has keys, one after the other.

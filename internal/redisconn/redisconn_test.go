@@ -176,10 +176,7 @@ func TestSubscriptionEnds(t *testing.T) {
 func TestSubscribeFails(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, "--requirepass", "sesame")
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	must(t, err)
-	nobody := l.Addr().String()
-	must(t, l.Close())
+	nobody := redistest.Nobody(t)
 	silent := redistest.NewProxy(t, s.Addr())
 	silent.HalfOpen()
 	for want, addr := range map[string]string{
@@ -194,7 +191,7 @@ func TestSubscribeFails(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if _, err = single(t, silent.Addr()).Subscribe(ctx, "me", "channel"); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := single(t, silent.Addr()).Subscribe(ctx, "me", "channel"); !errors.Is(err, context.DeadlineExceeded) {
 		var timeout net.Error
 		if !errors.As(err, &timeout) || !timeout.Timeout() {
 			t.Errorf("when the context ends: %v", err)

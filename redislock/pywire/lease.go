@@ -77,6 +77,9 @@ func (l *Lease) Err() error {
 // error is redislock.ErrLost if the lock had been lost, or says that there was no
 // confirmation.
 func (l *Lease) Release(ctx context.Context) error {
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	if err := l.self.check(); err != nil {
 		l.lose(err)
 	}

@@ -37,7 +37,7 @@ func TestExclusive(t *testing.T) {
 	for name, opts := range map[string][]pywire.Option{
 		"a writer": {once}, "a reader": {once, pywire.WithShared()},
 		"one who does not wait": {pywire.WithFailWhenLocked(true)},
-		"one who waits":         {pywire.WithTimeout(50 * time.Millisecond), often},
+		"one who waits":         {pywire.WithTimeout(time.Second), often},
 	} {
 		_, err := lock.Acquire(t.Context(), opts...)
 		var lockErr *portalocker.LockError
@@ -356,5 +356,20 @@ func TestRights(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// TestReleaseWithoutContext: nil is as good as context.Background.
+func TestReleaseWithoutContext(t *testing.T) {
+	t.Parallel()
+	rdb := redis.NewClient(&redis.Options{Addr: redistest.Start(t).Addr()})
+	t.Cleanup(func() { _ = rdb.Close() })
+	lease, err := pywire.New(rdb, "x").Acquire(t.Context())
+	must(t, err)
+	//lint:ignore SA1012 a caller may
+	must(t, lease.Release(nil))
+	n, err := rdb.PubSubNumSub(t.Context(), "x").Result()
+	if must(t, err); n["x"] != 0 {
+		t.Errorf("%d subscribers after the release", n["x"])
 	}
 }

@@ -7,16 +7,17 @@
 reap()
 settle(0)
 
-local listed = {}
+local listed, left = {}, 0
 for _, holder in ipairs(redis.call('ZRANGE', queue, 0, tonumber(ARGV[2]) - 1)) do
   local entry = redis.call('HGET', waiters, holder)
   if entry and alive(parse(entry).session) then
     listed[#listed + 1] = holder
     listed[#listed + 1] = entry
   else
-    leave(holder)
+    left = left + leave(holder)
   end
 end
+if left > 0 then settle(left) end -- who has come to the front is to know it
 return {
   redis.call('GET', fence) or '',
   redis.call('HGETALL', owners),
