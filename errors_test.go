@@ -127,7 +127,7 @@ func TestWhoAndHowLong(t *testing.T) {
 		{
 			name: "deadline", timeout: portalocker.Forever, is: []error{context.DeadlineExceeded}, not: []error{context.Canceled},
 			context: func(ctx context.Context) (context.Context, context.CancelFunc) {
-				return context.WithTimeout(ctx, 20*time.Millisecond)
+				return context.WithTimeout(ctx, 100*time.Millisecond)
 			},
 			ends: `, gave up after [\d.]+m?s: context deadline exceeded$`,
 		},
@@ -135,7 +135,7 @@ func TestWhoAndHowLong(t *testing.T) {
 			name: "cancelled", timeout: portalocker.Forever, is: []error{context.Canceled}, not: []error{context.DeadlineExceeded},
 			context: func(ctx context.Context) (context.Context, context.CancelFunc) {
 				ctx, cancel := context.WithCancel(ctx)
-				return ctx, ending(time.AfterFunc(20*time.Millisecond, cancel), cancel)
+				return ctx, ending(time.AfterFunc(100*time.Millisecond, cancel), cancel)
 			},
 			ends: `, gave up after [\d.]+m?s: context canceled$`,
 		},
@@ -144,14 +144,14 @@ func TestWhoAndHowLong(t *testing.T) {
 			context: func(ctx context.Context) (context.Context, context.CancelFunc) {
 				ctx, cancel := context.WithCancelCause(ctx)
 				end := func() { cancel(cause) }
-				return ctx, ending(time.AfterFunc(20*time.Millisecond, end), end)
+				return ctx, ending(time.AfterFunc(100*time.Millisecond, end), end)
 			},
 			ends: `, gave up after [\d.]+m?s: context canceled: the user left$`,
 		},
 		{
 			name: "cause of a deadline", timeout: portalocker.Forever, is: []error{context.DeadlineExceeded, cause},
 			context: func(ctx context.Context) (context.Context, context.CancelFunc) {
-				return context.WithTimeoutCause(ctx, 20*time.Millisecond, cause)
+				return context.WithTimeoutCause(ctx, 100*time.Millisecond, cause)
 			},
 			ends: `, gave up after [\d.]+m?s: context deadline exceeded: the user left$`,
 		},

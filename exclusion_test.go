@@ -30,6 +30,7 @@ const workers = 16
 // witness is memory that all workers of a test share. It is not locked: it sees
 // what the lock lets happen.
 type witness struct {
+	failed atomic.Int64 // workers that have ended with an error; one that was killed since cannot tell
 	inside [workers]struct {
 		note  atomic.Int64 // a worker that holds the lock, 0 when it does not
 		turns atomic.Int64 // exclusive holds in which the counter was written
@@ -82,10 +83,26 @@ func (w *witness) enter(me int, alone bool) error {
 
 func (w *witness) leave(me int) { w.inside[me].note.Store(0) }
 
+// fails takes note of the error that a worker ends with. Its exit status is not enough:
+// a worker that is killed is not asked for it, also where it had ended before.
+func (w *witness) fails(err *error) {
+	if *err != nil {
+		w.failed.Add(1)
+	}
+}
+
+// mustNotHaveFailed fails if any worker has, be it that another has taken its place.
+func (w *witness) mustNotHaveFailed(t *testing.T) {
+	t.Helper()
+	if n := w.failed.Load(); n > 0 {
+		t.Errorf("%d workers ended with an error, which they have written to standard error", n)
+	}
+}
+
 // workerRole takes a lock again and again until its input ends: shared or
 // exclusive, waiting or trying, for a short or no time. Its arguments are the
 // kind, the path, the witness's path, the counter's path, its number and a seed.
-func workerRole(p *testproc.Peer, args []string) error {
+func workerRole(p *testproc.Peer, args []string) (err error) {
 	me, _ := strconv.Atoi(args[4])
 	seed, _ := strconv.ParseUint(args[5], 10, 64)
 	random := rand.New(rand.NewPCG(seed, uint64(me)))
@@ -93,6 +110,7 @@ func workerRole(p *testproc.Peer, args []string) error {
 	if err != nil {
 		return err
 	}
+	defer seen.fails(&err)
 	counter, err := os.OpenFile(args[3], os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -226,6 +244,7 @@ func exclude(t *testing.T, kind string, length time.Duration) {
 			t.Errorf("worker %d: %v", i, err)
 		}
 	}
+	seen.mustNotHaveFailed(t)
 	isFree(t, kind, path)
 
 	content, err := os.ReadFile(counterPath)

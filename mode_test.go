@@ -199,7 +199,7 @@ func TestTruncatesLast(t *testing.T) {
 					mustBeLocked(t, acquire(t.Context(), portalocker.WithTimeout(0)))
 					mustBeLocked(t, acquire(t.Context(), portalocker.WithFailWhenLocked(true)))
 					mustBeLocked(t, acquire(t.Context(), waits, portalocker.WithTimeout(1)))
-					ctx, cancel := context.WithTimeout(t.Context(), 5e6)
+					ctx, cancel := context.WithTimeout(t.Context(), 50e6) // must not be over when it begins
 					defer cancel()
 					mustBeLocked(t, acquire(ctx, waits, portalocker.WithTimeout(portalocker.Forever)))
 					mustHold(t, path, "precious")

@@ -164,7 +164,7 @@ func TestOptionsOfOneCall(t *testing.T) {
 
 	// A call that waits, and then one that does not: the first ends by its context,
 	// the second at once, as its error tells.
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	_, err = l.Acquire(ctx, portalocker.WithTimeout(portalocker.Forever))
 	mustBeLocked(t, err)
@@ -189,7 +189,7 @@ func TestDefaults(t *testing.T) {
 			must(t, acquire(t.Context()))
 			_, again := newLock(kind, path)
 			ended := func(opts ...portalocker.Option) bool {
-				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // must not be over when it begins
 				defer cancel()
 				err := again(ctx, opts...)
 				mustBeLocked(t, err)

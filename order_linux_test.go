@@ -13,8 +13,34 @@ import (
 	"github.com/portalocker/portalocker/internal/testproc"
 )
 
-// TestOrderOfArrival: processes get the lock in the order in which they came.
+// TestOrderOfArrival: processes get the lock in the order in which they came. The order
+// is kept among processes that run. One that the scheduler keeps from running for longer
+// than the others give way may be overtaken, by many if it is the whole front, so on a
+// busy machine two of five may go wrong. Of orders at random one in sixteen thousand
+// moves so little.
 func TestOrderOfArrival(t *testing.T) {
+	const enough, most = 3, 5
+	kept := 0
+	for try := 0; try < most && kept < enough; try++ {
+		order := orderOfArrival(t)
+		t.Logf("order %v", order)
+		moved := 0
+		for place, i := range order {
+			moved += max(i-place, place-i)
+		}
+		if moved <= len(order) {
+			kept++
+		}
+	}
+	if kept < enough {
+		t.Errorf("the order of arrival was kept %d times in %d", kept, most)
+	}
+}
+
+// orderOfArrival has processes queue up one after the other, and gives the order in which
+// they get the lock.
+func orderOfArrival(t *testing.T) (order []int) {
+	t.Helper()
 	const n = 12 // more than the front of the queue
 	path := filepath.Join(t.TempDir(), "x.lock")
 	current := holder(t, "lock", path)
@@ -26,10 +52,6 @@ func TestOrderOfArrival(t *testing.T) {
 		queued(t, path, i+1)
 		waiters = append(waiters, p)
 	}
-	// The order is kept among processes that run. One that the scheduler keeps from
-	// running for longer than the others give way may be overtaken, so on a busy
-	// machine a place is lost now and then.
-	var order []int
 	for range waiters {
 		current.Say("release")
 		current.Expect("ok")
@@ -37,14 +59,10 @@ func TestOrderOfArrival(t *testing.T) {
 		order = append(order, i)
 		current = waiters[i]
 	}
-	moved := 0
-	for place, i := range order {
-		moved += max(i-place, place-i)
+	for _, p := range waiters {
+		p.Kill()
 	}
-	t.Logf("order %v", order)
-	if moved > n {
-		t.Errorf("the order of arrival was not kept: %v", order)
-	}
+	return order
 }
 
 // whoSpeaks waits until one of the processes says "ok", and tells which.

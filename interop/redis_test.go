@@ -102,7 +102,7 @@ func checkChannel(t *testing.T, m *channelMeeting) {
 		m.isHeld(t, pywire.WithShared())
 	}
 	ask(b, "try", "locked")
-	ask(b, "wait 0.1", "locked")
+	ask(b, "wait 1", "locked") // time enough to ask, on a busy machine
 	m.waits(t, b)
 	ask(a, "release", "free")
 	b.Expect("got")

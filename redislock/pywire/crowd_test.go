@@ -98,15 +98,17 @@ func (c *crowd) run() {
 		i := c.choose.IntN(len(running))
 		p := running[i]
 		p.killed = monotonic()
+		_ = p.proc.Cmd.Process.Kill() // Process.Kill would take lines away, too
+		within(c.t, p.name+" is dead", p.done)
 		p.proc.Kill()
-		<-p.done
 		running[i] = c.start(i, end)
 	}
 	for _, p := range running {
+		p.proc.Close()
+		within(c.t, p.name+" ends", p.done) // before Wait, which would take lines away from who listens
 		if err := p.proc.Wait(); err != nil {
 			c.t.Errorf("%s ends: %v", p.name, err)
 		}
-		<-p.done
 	}
 }
 
