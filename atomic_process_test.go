@@ -270,11 +270,8 @@ func killWriters(t *testing.T, w way, kills int, limit time.Duration, seed uint6
 	tooLittle := func() bool { return done < min(kills, 20) || changes < done/20 }
 	before := contentOf(1)
 	next := start() // a process is started while the one before it writes
-	for begin := time.Now(); done < kills; done++ {
-		// It takes longer where everything is slow.
-		if took := time.Since(begin); took >= limit && !tooLittle() || took >= 10*limit {
-			break
-		}
+	// It takes longer where everything is slow.
+	for begin := time.Now(); done < kills && time.Since(begin) < limit || tooLittle() && time.Since(begin) < 10*limit; done++ {
 		p := next
 		p.Say("begin")
 		p.Expect("writing")
