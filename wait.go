@@ -417,9 +417,9 @@ func (a *acquisition) try(ahead int) error {
 	if err := a.stillNamed(); err != nil {
 		return join(err, oslock.Unlock(h.fd, a.mechanism))
 	}
-	h.since = a.started
+	h.since = a.started.Sub(programBegan)
 	if a.waited {
-		h.since = time.Now()
+		h.since = time.Since(programBegan)
 	}
 	if h.place.line == nil {
 		h.place.pass(a.path, a.mechanism, a.lockMode)
