@@ -29,6 +29,8 @@ var waits = []portalocker.Option{portalocker.WithTimeout(portalocker.Forever), p
 // acquireFunc is what newLock gives.
 type acquireFunc = func(context.Context, ...portalocker.Option) error
 
+func init() { roles["forget"] = forgetRole }
+
 // TestOneInstance is shared by many goroutines, which count without any other
 // lock, so that the race detector watches too.
 func TestOneInstance(t *testing.T) {
@@ -359,21 +361,35 @@ func fileLock(kind, path string, opts ...portalocker.Option) (anyLock, func(cont
 	return l, l.Acquire
 }
 
+// forgetRole takes a lock of a kind on a path, forgets it, and goes on.
+func forgetRole(p *testproc.Peer, args []string) error {
+	err := func() error {
+		_, acquire := newLock(args[0], args[1])
+		return acquire(context.Background())
+	}()
+	if err != nil {
+		return err
+	}
+	for range 10 {
+		runtime.GC()
+	}
+	p.Say("ok")
+	_, _ = p.Hear()
+	return nil
+}
+
 // TestHeldWithoutReference: a lock is held also when the program has forgotten it, as
 // one that wants to be alone for as long as it runs well may.
 func TestHeldWithoutReference(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			path := filepath.Join(testproc.Folder(t), "x.lock")
-			func() {
-				_, acquire := newLock(kind, path)
-				must(t, acquire(t.Context()))
-			}()
+			p := testproc.Start(t, "forget", kind, path)
+			p.Expect("ok")
 			_, acquire := newLock(kind, path, portalocker.WithTimeout(0))
-			for range 10 {
-				runtime.GC()
-				mustBeLocked(t, acquire(t.Context()))
-			}
+			mustBeLocked(t, acquire(t.Context()))
+			must(t, p.Wait())
+			isFree(t, kind, path)
 		})
 	}
 }
