@@ -191,7 +191,7 @@ func (a *acquisition) heldHere() bool {
 func (a *acquisition) waitToOpen(ctx context.Context) error {
 	for {
 		near, turn := a.hold.place.mayOpen()
-		if a.mechanism == oslock.POSIX { // see heldHere: to have the file open before its turn would not be for nothing
+		if a.mechanism == oslock.POSIX { // a file opened before its turn could not be closed; see heldHere
 			near, turn = a.hold.place.first(time.Now())
 		}
 		if near {

@@ -20,8 +20,7 @@ import (
 func TestReplicaAck(t *testing.T) {
 	t.Parallel()
 	master := redistest.Start(t)
-	replica := redistest.Start(t, "--replicaof", strings.ReplaceAll(master.Addr(), ":", " "))
-	testproc.Await(t, "the replica follows", func() bool { return strings.Contains(info(t, replica, "replication"), "master_link_status:up") })
+	replica := replicaOf(t, master)
 	c := newClient(t, master.Addr(), redislock.WithReplicaAck(1, time.Minute))
 	l := acquire(t, c.NewLock("x"))
 	if n := replica.Do("HLEN", redislock.KeysOf("x")[0]); n != int64(1) {

@@ -118,7 +118,7 @@ func TestRunPywireUsage(t *testing.T) {
 
 func TestRunPywireUnavailable(t *testing.T) {
 	t.Parallel()
-	addr := nobody(t)
+	addr := redistest.Nobody(t)
 	try(t, underPywire("redis://"+addr, "-n", "-E", "42", "job", "--", self, "@hold")...).want(t, statusNoServer, "", "redis server unavailable: "+addr)
 	s := redistest.Start(t, "--requirepass", "hunter2")
 	try(t, underPywire("redis://:wrong@"+s.Addr(), "job", "--", self, "@hold")...).want(t, statusNoServer, "", "password")

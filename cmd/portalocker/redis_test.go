@@ -32,12 +32,6 @@ func heldOn(t *testing.T, url string, args ...string) *process {
 	return holder
 }
 
-// nobody is the address of a server that is not there.
-func nobody(t *testing.T) string {
-	t.Helper()
-	return redistest.Nobody(t)
-}
-
 // What needs no real server, for systems that have none.
 func TestRunRedisOnMiniredis(t *testing.T) {
 	url := "redis://" + miniredis.RunT(t).Addr()
@@ -144,7 +138,7 @@ func TestRunRedisUsage(t *testing.T) {
 }
 
 func TestRedisUnavailable(t *testing.T) {
-	t.Setenv(urlVariable, "redis://"+nobody(t))
+	t.Setenv(urlVariable, "redis://"+redistest.Nobody(t))
 	url := os.Getenv(urlVariable)
 	for _, args := range [][]string{
 		underRedis(url, "job", "--", self, "@hold"),
@@ -318,7 +312,7 @@ func TestRedisPassword(t *testing.T) {
 		underRedis(withUser(secret)+"?"+secret+"=1", "job", "--", self, "@hold"),
 		underRedis(withUser(secret+"/"), "job", "--", self, "@hold"),
 		underRedis(withUser(secret+"%"), "job", "--", self, "@hold"),
-		underRedis("redis://:"+secret+"@"+nobody(t), "job", "--", self, "@hold"),
+		underRedis("redis://:"+secret+"@"+redistest.Nobody(t), "job", "--", self, "@hold"),
 		underRedis("http://:"+secret+"@db1", "job", "--", self, "@hold"),
 		underRedis("redis:/:"+secret+"@db1", "job", "--", self, "@hold"),
 		underRedis(withUser(secret), "--no-such-option", "job", "--", self, "@hold"),
